@@ -1,0 +1,37 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up .venv first if it is not there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint test-real test-faults test-release clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fmcvqa needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)  ## install, then the whole method on synthetic sets, ending in a scored video
+	$(BIN)/fmcvqa demo
+
+lint: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## the self-contained suite: no network, no data, CPU only
+	$(BIN)/python -m pytest -m 'not real and not release'
+
+test-real: $(INSTALLED)  ## checks on real clips, labels and features: make test-real DATA=FOLDER
+	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-real DATA=FOLDER' >&2; exit 2; }
+	$(BIN)/python -m pytest -m real --real-data='$(DATA)' tests/real
+
+test-release: $(INSTALLED)  ## the wheel in an empty environment, the README as written (long)
+	$(BIN)/python -m pytest -m release tests
+
+clean:  ## remove what the targets made, but not data, caches and outputs
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,35 @@
+"""Videos to frames: two decoders behind one protocol, and child processes that run them; no torch here."""
+
+from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Decoder
+from fmcvqa.data.decoding.decord import DecordDecoder
+from fmcvqa.data.decoding.pool import DecodedChunk, DecodePool, FailedVideo
+from fmcvqa.data.decoding.pyav import PyAVDecoder
+from fmcvqa.errors import ConfigError
+
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_FRAMES",
+    "MAX_PIXELS",
+    "DecodePool",
+    "DecodedChunk",
+    "Decoder",
+    "DecordDecoder",
+    "FailedVideo",
+    "PyAVDecoder",
+    "make_decoder",
+]
+
+
+def make_decoder(decoder: str | Decoder) -> Decoder:
+    """The decoder of that name, or the one given.
+
+    Raises:
+        ConfigError: If there is no decoder of that name, or this machine cannot run it.
+    """
+    if isinstance(decoder, str):
+        known: dict[str, type[PyAVDecoder] | type[DecordDecoder]] = {"pyav": PyAVDecoder, "decord": DecordDecoder}
+        if decoder not in known:
+            raise ConfigError(f"there is no decoder {decoder!r}", found="pyav, decord", advice="decoder=pyav")
+        decoder = known[decoder]()
+    decoder.version()
+    return decoder

@@ -1,0 +1,99 @@
+"""What a decoder is, what it may spend on one file, and how frames become chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fmcvqa.errors import VideoError
+
+Frame = npt.NDArray[np.uint8]
+
+# 16 frames of KoNViD-1k (960x540) or one frame of 3840x2160; two such slots fit the 64 MB a container gives.
+CHUNK_BYTES = 24 * 2**20
+MAX_PIXELS = CHUNK_BYTES // 3
+MAX_FRAMES = 500_000
+
+
+class Decoder(Protocol):
+    """Reads the frames of one file after the other; small and picklable, as it crosses to our child processes."""
+
+    @property
+    def name(self) -> str:
+        """The decoder's name in configs and recipes."""
+        ...
+
+    def version(self) -> str:
+        """The libraries that decide about pixel values, FFmpeg included.
+
+        Raises:
+            ConfigError: If this machine cannot run the decoder.
+        """
+        ...
+
+    def reader_for(self, path: str | Path) -> str:
+        """Which library will read this file (``pyav`` or ``decord``), for the record kept per video."""
+        ...
+
+    def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:
+        """Yields every ``stride``-th coded frame with its index, in presentation order.
+
+        Args:
+            path: The video file.
+            stride: Keep the frames whose index is a multiple of this.
+
+        Yields:
+            Index in presentation order from 0, and the frame: uint8 RGB ``[height, width, 3]``, upright.
+
+        Raises:
+            VideoError: As soon as the file turns out unreadable or damaged; after the last frame at the latest.
+        """
+        ...
+
+
+def shown(path: str | Path) -> str:
+    """The path as one printable line, whatever bytes are in it."""
+    return repr(str(path))
+
+
+def chunks(
+    frames: Iterator[tuple[int, Frame]], acquire: Callable[[], Frame], *, chunk_frames: int, chunk_bytes: int
+) -> Iterator[tuple[Frame, list[int], bool]]:
+    """Copies frames into buffers, equal sizes together; how many is a function of the frame size alone.
+
+    A chunk is handed out only after the frame behind it was asked for, so a video that turns out damaged at its end
+    never has a last chunk.
+
+    Args:
+        frames: Index and frame ``[h, w, 3]``.
+        acquire: Gives a flat uint8 buffer of at least ``chunk_bytes`` to write into.
+        chunk_frames: At most so many frames a chunk.
+        chunk_bytes: At most so many bytes a chunk.
+
+    Yields:
+        Frames ``[n, h, w, 3]`` inside the buffer, their indices, and whether the video ends with them.
+
+    Raises:
+        VideoError: E_TOO_LARGE if one frame is larger than ``chunk_bytes``.
+    """
+    pending = next(frames, None)
+    while pending is not None:
+        shape, size = pending[1].shape, pending[1].nbytes
+        room = min(chunk_frames, chunk_bytes // size)
+        if room == 0:
+            raise VideoError(
+                "E_TOO_LARGE",
+                f"a frame of {shape[1]}x{shape[0]} takes {size} bytes, more than chunk_bytes={chunk_bytes}",
+                advice=f"set chunk_bytes to at least {size}",
+            )
+        block = acquire()[: room * size].reshape(room, *shape)
+        indices: list[int] = []
+        while pending is not None and len(indices) < room and pending[1].shape == shape:
+            block[len(indices)] = pending[1]
+            indices.append(pending[0])
+            pending = next(frames, None)
+        yield block[: len(indices)], indices, pending is None

@@ -1,0 +1,132 @@
+"""The child process: decodes one video after the other into memory it shares with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import multiprocessing.reduction as reduction
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmcvqa.data.decoding.base import Decoder, Frame, chunks, shown
+from fmcvqa.errors import VideoError
+
+
+class SharedSlots:
+    """Memory for a few chunks, without a name: it is gone when the last process that has it is.
+
+    A name in /dev/shm would outlive a killed parent and count against the 64 MB a container often has there.
+
+    Args:
+        count: Number of slots.
+        size: Bytes a slot.
+    """
+
+    def __init__(self, count: int, size: int) -> None:
+        self.count, self.size = count, size
+        if hasattr(os, "memfd_create"):
+            self._fd = os.memfd_create("fmcvqa")
+        else:
+            with tempfile.TemporaryFile() as file:
+                self._fd = os.dup(file.fileno())
+        os.ftruncate(self._fd, count * size)
+        self._memory: mmap.mmap | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"count": self.count, "size": self.size, "_fd": reduction.DupFd(self._fd), "_memory": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _fd=state["_fd"].detach())
+
+    def close(self) -> None:
+        """Closes the descriptor; the memory goes with the last array on it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._memory = None
+
+    def slot(self, index: int) -> Frame:
+        """The bytes of one slot, flat uint8."""
+        if self._memory is None:
+            self._memory = mmap.mmap(self._fd, self.count * self.size)
+        return np.frombuffer(self._memory, np.uint8, self.size, index * self.size)
+
+
+class _HangupError(Exception):
+    """The parent is gone or wants no more."""
+
+
+class _Child:
+    def __init__(self, conn: Connection, slots: SharedSlots, decoder: Decoder, stride: int, chunk_frames: int) -> None:
+        self.conn, self.slots, self.decoder = conn, slots, decoder
+        self.stride, self.chunk_frames = stride, chunk_frames
+        self.free = list(range(slots.count))
+        self.current = -1
+
+    def receive(self) -> tuple[Any, ...]:
+        try:
+            message: tuple[Any, ...] | None = self.conn.recv()
+        except (EOFError, OSError) as error:
+            raise _HangupError from error
+        if message is None:
+            raise _HangupError
+        return message
+
+    def acquire(self) -> Frame:
+        """A free slot; waits for the parent to give one back."""
+        while not self.free:
+            self.free.append(self.receive()[1])
+        self.current = self.free.pop()
+        return self.slots.slot(self.current)
+
+    def serve(self) -> None:
+        self.conn.send(("ready",))
+        while True:
+            message = self.receive()
+            if message[0] == "free":
+                self.free.append(message[1])
+            else:
+                self.conn.send(self.decode(*message[1:]))
+
+    def decode(self, path: str | Path, skip: int) -> tuple[Any, ...]:
+        """Sends the video's chunks but the first ``skip``, which the parent has; returns how it ended."""
+        try:
+            reader = self.decoder.reader_for(path)
+            frames = self.decoder.frames(path, stride=self.stride)
+            stream = chunks(frames, self.acquire, chunk_frames=self.chunk_frames, chunk_bytes=self.slots.size)
+            for number, (block, indices, last) in enumerate(stream):
+                if number < skip:
+                    self.free.append(self.current)
+                else:
+                    self.conn.send(("chunk", self.current, block.shape, indices, last, reader))
+        except VideoError as error:
+            return "failed", error.code, error.problem, error.found, error.advice
+        except MemoryError:
+            return "failed", "E_TOO_LARGE", f"decoding {shown(path)} took more memory than there is", "", ""
+        except _HangupError:
+            raise
+        except Exception:
+            return "bug", traceback.format_exc()
+        return ("done",)
+
+
+def main(conn: Connection, slots: SharedSlots, decoder: Decoder, stride: int, chunk_frames: int) -> None:
+    """Serves the parent until it hangs up."""
+    import resource  # not on Windows, which has no forkserver either
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stuck child dies with its parent
+    try:
+        _Child(conn, slots, decoder, stride, chunk_frames).serve()
+    except (_HangupError, BrokenPipeError):
+        return

@@ -1,0 +1,178 @@
+"""Frames by decord for the files it reads right, by PyAV for the rest.
+
+decord 0.6.0 carries FFmpeg 4.1.6 and returns wrong frames without an error on healthy MPEG-TS, open-GOP and trimmed
+files, cannot read AV1 and decodes ahead without bound; a look at the packets finds such files beforehand (ECOSYSTEM,
+"Decoding"). Damage inside a packet it may conceal in silence: use it for corpora you trust.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
+from fmcvqa.data.decoding.pyav import PyAVDecoder, display_matrix, opened
+from fmcvqa.errors import ConfigError, VideoError
+
+# What is certified byte for byte against PyAV in the tests.
+_CODECS = {"h264", "mpeg4"}
+_PIXELS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
+_CONTAINERS = ("mov", "avi")
+_ROTATIONS = {(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)}  # and no mirror
+_ADVICE = "take the file from its source again, or leave it out"
+_EOF_RETRIES = "2048"  # without a limit a file that ends early is read for ever
+_FFMPEG = {"0.6.0": "4.1.6"}  # what the wheels carry; decord itself does not tell
+
+
+@dataclass(frozen=True)
+class DecordDecoder:
+    """Reads frames with decord where a look at the packets says it is right, with PyAV elsewhere.
+
+    Args:
+        threads: Decoding threads.
+        max_pixels: Refuse larger frames (width x height).
+        max_frames: Refuse longer videos.
+        memory_bytes: Leave videos that take more than this as RGB to PyAV: decord decodes ahead without bound.
+
+    Raises:
+        ConfigError: If a number is not positive.
+    """
+
+    threads: int = 1
+    max_pixels: int = MAX_PIXELS
+    max_frames: int = MAX_FRAMES
+    memory_bytes: int = 2**30
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 1:
+            raise ConfigError(f"decoder.memory_bytes is {self.memory_bytes}", advice="give a number of at least 1")
+        self._pyav  # noqa: B018 - checks the other numbers
+
+    @property
+    def _pyav(self) -> PyAVDecoder:
+        return PyAVDecoder(self.threads, self.max_pixels, self.max_frames)
+
+    @property
+    def name(self) -> str:
+        """``decord``."""
+        return "decord"
+
+    def version(self) -> str:
+        """Library versions: decord with its FFmpeg, and what reads the other files.
+
+        Raises:
+            ConfigError: If decord is not installed.
+        """
+        found = str(_import_decord().__version__)
+        return f"decord {found} (FFmpeg {_FFMPEG.get(found, 'unknown')}), else {self._pyav.version()}"
+
+    def reader_for(self, path: str | Path) -> str:
+        """``decord`` or ``pyav``.
+
+        Raises:
+            VideoError: If the file cannot be opened at all.
+        """
+        return "decord" if self._suited(path)[0] else "pyav"
+
+    def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:
+        """Yields every ``stride``-th frame as uint8 RGB ``[h, w, 3]``; see `Decoder`."""
+        count, frame_bytes = self._suited(path)
+        if not count:
+            yield from self._pyav.frames(path, stride=stride)
+            return
+        decord = _import_decord()
+        try:
+            # An absolute path cannot be an address.
+            reader = decord.VideoReader(str(Path(path).absolute()), ctx=decord.cpu(0), num_threads=self.threads)
+            try:
+                yield from _read(reader, path, count, stride, max(1, CHUNK_BYTES // frame_bytes))
+            finally:
+                del reader
+        except decord.DECORDError as error:  # its only one, whatever went wrong
+            found = "decord could not read it to its end"
+            raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=_ADVICE) from error
+
+    def _suited(self, path: str | Path) -> tuple[int, int]:
+        """Number of frames and bytes of one if decord reads this file right, else zeros."""
+        try:
+            status = Path(path).stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            str(path).encode()
+        except (OSError, ValueError):
+            return 0, 0  # PyAV says why, or reads a name that decord cannot
+        return _inspect(Path(path).absolute(), stamp, self)
+
+
+def _read(reader: Any, path: str | Path, count: int, stride: int, step: int) -> Iterator[tuple[int, Frame]]:
+    """Reads everything in increasing order and keeps what is asked for: sparse reads may never return."""
+    if len(reader) != count:
+        found = f"{len(reader)} of {count} frames"
+        raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=_ADVICE)
+    for start in range(0, count, step):
+        batch = reader.get_batch(list(range(start, min(start + step, count)))).asnumpy()
+        yield from ((start + k, frame) for k, frame in enumerate(batch) if (start + k) % stride == 0)
+
+
+@lru_cache(maxsize=8)
+def _inspect(path: Path, stamp: tuple[int, ...], decoder: DecordDecoder) -> tuple[int, int]:
+    """Reads all packets and decodes one frame with PyAV, 5-70 ms (ECOSYSTEM, "Decoding")."""
+    with opened(path, max_pixels=decoder.max_pixels, max_frames=decoder.max_frames) as (container, stream):
+        context = stream.codec_context
+        frame_bytes = 3 * context.width * context.height
+        pixels = context.pix_fmt or ""
+        even = context.width % 2 == 0 and context.height % 2 == 0
+        plain = (
+            container.format.name.startswith(_CONTAINERS)
+            and context.name in _CODECS
+            and pixels in _PIXELS
+            and (even or "444" in pixels)
+            and 0 < frame_bytes * stream.frames <= decoder.memory_bytes
+        )
+        if plain and _count_plain(container, stream) == stream.frames:
+            return stream.frames, frame_bytes
+    return 0, 0
+
+
+def _count_plain(container: InputContainer, stream: VideoStream) -> int:
+    """Number of packets if each is one frame to be shown as coded, in a file that starts with a key frame; else 0."""
+    count, first_key, frame = 0, None, None
+    try:
+        for packet in container.demux(stream):
+            frame = frame or next(iter(packet.decode()), None)
+            if packet.size == 0:
+                continue
+            first_key = packet.pts if first_key is None and packet.is_keyframe else first_key
+            if packet.is_discard or packet.is_corrupt or packet.pts is None or first_key is None:
+                return 0
+            if packet.pts < first_key:
+                return 0
+            count += 1
+    except av.FFmpegError:
+        return 0  # PyAV will say what is wrong
+    return count if frame is not None and display_matrix(frame) in _ROTATIONS else 0
+
+
+def _import_decord() -> Any:
+    os.environ.setdefault("DECORD_EOF_RETRY_MAX", _EOF_RETRIES)
+    try:
+        import decord
+    except (ImportError, OSError) as error:
+        raise _no_decord() from error
+    decord.logging.set_level(decord.logging.FATAL)
+    return decord
+
+
+def _no_decord() -> ConfigError:
+    return ConfigError(
+        "decoder=decord asks for decord, which is not installed",
+        found="decord has packages for Linux on x86-64 and for Windows only",
+        advice="decoder=pyav, which reads the same frames everywhere",
+    )

@@ -1,0 +1,303 @@
+"""Our own child processes that decode videos ahead of whoever reads them, and are killed when they get stuck.
+
+DataLoader workers could not do this: they may have no children, and one that is killed ends the run (DESIGN,
+"Streaming").
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import types
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmcvqa.data.decoding.base import CHUNK_BYTES, Decoder, Frame, chunks, shown
+from fmcvqa.data.decoding.child import SharedSlots, main
+from fmcvqa.errors import ConfigError, VideoError
+
+_START_SECONDS = 120.0  # importing the libraries from a cold network disk
+_SLOTS = 2  # one is filled while the other is read
+
+
+@dataclass(frozen=True)
+class DecodedChunk:
+    """Consecutive kept frames of one video.
+
+    Attributes:
+        video_id: The video's id.
+        frames: uint8 RGB ``[n, h, w, 3]``; valid until the next item is asked for.
+        frame_indices: Index of each frame in presentation order.
+        last: Whether the video ends here, undamaged.
+        reader: The library that read it, ``pyav`` or ``decord``.
+    """
+
+    video_id: str
+    frames: Frame
+    frame_indices: list[int]
+    last: bool
+    reader: str
+
+
+@dataclass(frozen=True)
+class FailedVideo:
+    """A video that cannot be read; what came of it before is void."""
+
+    video_id: str
+    error: VideoError
+
+
+Items = Generator[DecodedChunk | FailedVideo, None, None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    video_id: str
+    path: str | Path
+    delivered: int = 0
+    retried: bool = False
+
+
+class DecodePool:
+    """Decodes videos in child processes of its own.
+
+    Args:
+        decoder: What reads the files; it crosses to the children, so its class must be importable by name.
+        num_workers: Children, each with one video at a time; 0 decodes here, without the guards.
+        stride: Keep the frames whose index is a multiple of this.
+        chunk_frames: At most so many frames a chunk.
+        chunk_bytes: At most so many bytes a chunk; a child has two chunks of memory.
+        timeout_seconds: A child that takes longer for one chunk is killed.
+
+    Raises:
+        ConfigError: If a number is out of range, or this machine cannot run the decoder.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        num_workers: int = 1,
+        stride: int = 1,
+        chunk_frames: int = 16,
+        chunk_bytes: int = CHUNK_BYTES,
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        numbers = {"stride": stride, "chunk_frames": chunk_frames, "chunk_bytes": chunk_bytes}
+        for name, value in numbers.items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}", advice="give a number of at least 1")
+        if num_workers < 0:
+            raise ConfigError(f"num_workers is {num_workers}", advice="give 0 to decode in this process, or more")
+        if not timeout_seconds > 0:
+            raise ConfigError(f"timeout_seconds is {timeout_seconds}", advice="give a number of seconds above 0")
+        if num_workers and "forkserver" not in multiprocessing.get_all_start_methods():
+            raise ConfigError(
+                f"num_workers is {num_workers}, but this system has no forkserver", advice="num_workers=0"
+            )
+        decoder.version()
+        self.decoder, self.num_workers, self.stride = decoder, num_workers, stride
+        self.chunk_frames, self.chunk_bytes, self.timeout_seconds = chunk_frames, chunk_bytes, timeout_seconds
+
+    def decode(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
+        """Yields the chunks of all videos as they come.
+
+        Chunks of one video come in order; with more than one child those of several videos are mixed. Each video
+        ends with exactly one chunk that has ``last`` set, or one `FailedVideo`. Closing the iterator ends the children.
+
+        Args:
+            videos: Id and file of each.
+
+        Yields:
+            A chunk, or a video that failed; what to do about it is the caller's choice.
+
+        Raises:
+            RuntimeError: If the decoder has a bug, with the child's traceback.
+            ConfigError: If a child cannot be started.
+        """
+        return self._decode_children(videos) if self.num_workers else self._decode_here(videos)
+
+    def _decode_here(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
+        for video_id, path in videos:
+            try:
+                reader = self.decoder.reader_for(path)
+                frames = self.decoder.frames(path, stride=self.stride)
+                stream = chunks(
+                    frames,
+                    lambda: np.empty(self.chunk_bytes, np.uint8),
+                    chunk_frames=self.chunk_frames,
+                    chunk_bytes=self.chunk_bytes,
+                )
+                for block, indices, last in stream:
+                    yield DecodedChunk(video_id, block, indices, last, reader)
+            except VideoError as error:
+                yield FailedVideo(video_id, error)
+
+    def _decode_children(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
+        queue = deque(_Job(video_id, path) for video_id, path in videos)
+        retries: deque[_Job] = deque()
+        workers: list[_Worker] = []
+        try:
+            while True:
+                self._assign(queue, retries, workers)
+                busy = [worker for worker in workers if worker.job]
+                if not busy:
+                    return
+                for worker in _heard(busy):
+                    yield from self._hear(worker, retries)
+                workers = [worker for worker in workers if not worker.closed]
+        finally:
+            for worker in workers:
+                worker.close()
+
+    def _assign(self, queue: deque[_Job], retries: deque[_Job], workers: list[_Worker]) -> None:
+        """Gives videos to idle children; one that is retried runs alone."""
+        while True:
+            busy = [worker for worker in workers if worker.job]
+            if any(worker.job and worker.job.retried for worker in busy) or (retries and busy):
+                return
+            source = retries or queue
+            if not source or len(busy) == self.num_workers:
+                return
+            worker = next((worker for worker in workers if not worker.job), None)
+            if worker is None:
+                worker = _Worker(self)
+                workers.append(worker)
+            worker.start(source.popleft())
+
+    def _hear(self, worker: _Worker, retries: deque[_Job]) -> Items:
+        """Acts on one message of a child, on its death, or on its silence."""
+        job = worker.job
+        if job is None:
+            return
+        message = worker.message()
+        kind = message[0]
+        if kind == "chunk":
+            _, slot, shape, indices, last, reader = message
+            worker.job = _Job(job.video_id, job.path, job.delivered + 1, job.retried)
+            frames = worker.slots.slot(slot)[: int(np.prod(shape))].reshape(shape)
+            yield DecodedChunk(job.video_id, frames, indices, last, reader)
+            worker.give_back(slot)
+        elif kind == "done":
+            worker.job = None
+        elif kind == "failed":
+            worker.job = None
+            _, code, problem, found, advice = message
+            yield FailedVideo(job.video_id, VideoError(code, problem, found=found, advice=advice))
+        elif kind == "bug":
+            raise RuntimeError(f"the decoder failed on {shown(job.path)}:\n{message[1]}")
+        elif kind == "dead" and not worker.ready:
+            raise ConfigError(
+                "the decoding process did not start",
+                found=message[1],
+                advice="see the lines above; the decoder's class must be importable by its name, or num_workers=0",
+            )
+        elif kind == "dead" and not job.retried:
+            retries.append(_Job(job.video_id, job.path, job.delivered, True))
+        elif kind == "dead":
+            problem = f"the decoder died twice on {shown(job.path)}"
+            error = VideoError(
+                "E_DECODER_CRASH", problem, found=message[1], advice="leave the file out, or re-encode it"
+            )
+            yield FailedVideo(job.video_id, error)
+        elif kind == "silent":
+            problem = f"decoding {shown(job.path)} took more than {self.timeout_seconds:g} s for one chunk"
+            advice = "raise timeout_seconds if the machine is slow, else leave the file out"
+            yield FailedVideo(job.video_id, VideoError("E_TIMEOUT", problem, advice=advice))
+
+
+class _Worker:
+    """The parent's side of one child."""
+
+    def __init__(self, pool: DecodePool) -> None:
+        self.job: _Job | None = None
+        self.ready = self.closed = False
+        self.timeout = pool.timeout_seconds
+        self.deadline = time.monotonic() + _START_SECONDS
+        self.slots = SharedSlots(_SLOTS, pool.chunk_bytes)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([main.__module__])
+        self.conn, theirs = context.Pipe()
+        arguments = (theirs, self.slots, pool.decoder, pool.stride, pool.chunk_frames)
+        self.process = context.Process(target=main, args=arguments, name="fmcvqa-decode", daemon=True)
+        try:
+            with _hidden_main():
+                self.process.start()
+        except BaseException:
+            self.conn.close()
+            self.slots.close()
+            raise
+        finally:
+            theirs.close()
+
+    def start(self, job: _Job) -> None:
+        self.job = job
+        self._send(("decode", job.path, job.delivered))
+        if self.ready:
+            self.deadline = time.monotonic() + self.timeout
+
+    def give_back(self, slot: int) -> None:
+        self._send(("free", slot))
+        self.deadline = time.monotonic() + self.timeout
+
+    def message(self) -> tuple[Any, ...]:
+        """The child's next message, ("dead", how) or ("silent",); the latter two close it."""
+        try:
+            if self.conn.poll():
+                message: tuple[Any, ...] = self.conn.recv()
+                self.ready = True
+                self.deadline = time.monotonic() + self.timeout
+                return message
+        except (EOFError, OSError):
+            self.process.join(5)
+            code = self.process.exitcode
+            self.close()
+            return "dead", f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self.close()
+        return ("silent",) if self.ready else ("dead", "no sign of life")
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        try:
+            self.conn.send(message)
+        except OSError:
+            return  # it died; the next look at its pipe says so
+
+    def close(self) -> None:
+        """Ends the child at once: it holds nothing that could be lost."""
+        if self.closed:
+            return
+        self.closed = True
+        self.job = None
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.conn.close()
+        self.slots.close()
+
+
+def _heard(busy: list[_Worker]) -> list[_Worker]:
+    """Waits until a child says something or runs out of time; all of which that is true."""
+    by_conn: dict[Any, _Worker] = {worker.conn: worker for worker in busy}
+    patience = min(worker.deadline for worker in busy) - time.monotonic()
+    heard = [by_conn[conn] for conn in wait(list(by_conn), max(0.0, patience))]
+    now = time.monotonic()
+    return heard + [worker for worker in busy if worker not in heard and worker.deadline <= now]
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keeps multiprocessing from importing the user's script in a child, torch and all its work included."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

@@ -1,0 +1,182 @@
+"""Videos as a stream of frame chunks for any Lightning module."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakSet
+
+import lightning
+import numpy as np
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader, IterableDataset
+
+from fmcvqa.data.decoding import CHUNK_BYTES, DecodedChunk, DecodePool, Decoder, make_decoder
+from fmcvqa.data.preprocess import Preprocess
+from fmcvqa.data.records import VideoRecord
+from fmcvqa.errors import DatasetError, VideoError
+
+Stream = Generator["FrameBatch", None, None]
+
+
+@dataclass
+class FrameBatch:
+    """Consecutive frames of one video; not frozen, as Lightning's transfer to the device writes the fields.
+
+    Attributes:
+        frames: uint8 RGB ``[n, 3, h, w]`` as decoded; float32 ``[n, 3, size, size]`` after the transfer.
+        frame_indices: Index of each frame in the video, in presentation order.
+        video_id: The video's id.
+        last: Whether this is the video's last chunk; it comes only if the whole video was read without damage.
+        reader: The library that read the video, ``pyav`` or ``decord``.
+    """
+
+    frames: torch.Tensor
+    frame_indices: list[int]
+    video_id: str
+    last: bool
+    reader: str = ""
+
+
+class VideoFrameDataModule(lightning.LightningDataModule):
+    """Streams the frames of videos to the device, decoded in child processes that run ahead.
+
+    A batch is one chunk of one video. The chunks of a video come in order; with ``num_workers`` above 1 those of
+    several videos are mixed, at most ``num_workers`` at a time. Preprocessing runs on the device, after the transfer.
+    When ``torch.distributed`` is up each rank gets every world-size-th video.
+
+    Args:
+        videos: Records, or files whose names without ending become the ids.
+        decoder: ``"pyav"``, ``"decord"`` or a decoder object whose class is importable by name.
+        stride: Keep the frames whose index is a multiple of this.
+        chunk_frames: At most so many frames a batch; large frames make smaller batches.
+        num_workers: Decoding child processes; 0 decodes in this process, without protection against bad files.
+        preprocess: Applied to the frames on the device; None leaves them uint8.
+        timeout_seconds: A child that takes longer for one chunk is killed.
+        on_failure: Called with (video id, error) for a video that cannot be read, and the stream goes on; whatever
+            came of that video is void. As loaders fetch ahead, its previous chunk may not have been used yet at that
+            moment. Without it the first bad video raises.
+        chunk_bytes: At most so many bytes of uint8 frames a batch.
+
+    Raises:
+        DatasetError: If two videos have the same id.
+        ConfigError: If a number is out of range or the decoder is not to be had.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[VideoRecord | str | Path],
+        *,
+        decoder: str | Decoder = "pyav",
+        stride: int = 1,
+        chunk_frames: int = 16,
+        num_workers: int = 1,
+        preprocess: Preprocess | None = Preprocess(),  # noqa: B008 - it has no state
+        timeout_seconds: float = 60.0,
+        on_failure: Callable[[str, VideoError], None] | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        super().__init__()
+        self.videos = _with_ids(videos)
+        self.pool = DecodePool(
+            make_decoder(decoder),
+            num_workers=num_workers,
+            stride=stride,
+            chunk_frames=chunk_frames,
+            chunk_bytes=chunk_bytes,
+            timeout_seconds=timeout_seconds,
+        )
+        self.preprocess = preprocess
+        self.on_failure = on_failure
+        self._streams: WeakSet[Stream] = WeakSet()
+
+    def predict_dataloader(self) -> DataLoader[FrameBatch]:
+        """All videos once, in their order."""
+        return self._loader(shuffle=False)
+
+    def train_dataloader(self) -> DataLoader[FrameBatch]:
+        """The same chunks, the videos in an order that changes with every epoch and follows torch's seed."""
+        return self._loader(shuffle=True)
+
+    def on_after_batch_transfer(self, batch: FrameBatch, dataloader_idx: int) -> FrameBatch:
+        """Preprocesses the frames where they are now."""
+        if self.preprocess is not None:
+            batch.frames = self.preprocess(batch.frames)
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        """Ends the children of streams that were not read to their end."""
+        self.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """The same, when a run breaks off."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends every child process this object still has."""
+        for stream in list(self._streams):
+            stream.close()
+
+    def _loader(self, *, shuffle: bool) -> DataLoader[FrameBatch]:
+        def start() -> Stream:
+            stream = self._stream(shuffle)
+            self._streams.add(stream)
+            return stream
+
+        # The children are the pool's; the loader only hands on what they have finished, so this advice is wrong here.
+        warnings.filterwarnings("ignore", message="The '.*_dataloader' does not have many workers")
+        return DataLoader(_Chunks(start), batch_size=None, num_workers=0)
+
+    def _stream(self, shuffle: bool) -> Stream:
+        videos = _of_this_rank(self._shuffled() if shuffle else self.videos)
+        with closing(self.pool.decode(videos)) as items:
+            for item in items:
+                if isinstance(item, DecodedChunk):
+                    yield FrameBatch(_to_tensor(item), item.frame_indices, item.video_id, item.last, item.reader)
+                elif self.on_failure is None:
+                    raise item.error
+                else:
+                    self.on_failure(item.video_id, item.error)
+
+    def _shuffled(self) -> list[tuple[str, str | Path]]:
+        return [self.videos[k] for k in torch.randperm(len(self.videos)).tolist()]
+
+
+class _Chunks(IterableDataset[FrameBatch]):
+    def __init__(self, start: Callable[[], Stream]) -> None:
+        self._start = start
+
+    def __iter__(self) -> Stream:
+        return self._start()
+
+
+def _with_ids(videos: Sequence[VideoRecord | str | Path]) -> list[tuple[str, str | Path]]:
+    named: list[tuple[str, str | Path]] = [
+        (video.id, video.path) if isinstance(video, VideoRecord) else (Path(video).stem, video) for video in videos
+    ]
+    twice = sorted(name for name, count in Counter(name for name, _ in named).items() if count > 1)
+    if twice:
+        raise DatasetError(
+            f"{len(twice)} of {len(named)} videos share their id with another",
+            found=", ".join(twice[:5]) + (", ..." if len(twice) > 5 else ""),
+            advice="give VideoRecords with ids of their own",
+        )
+    return named
+
+
+def _of_this_rank(videos: list[tuple[str, str | Path]]) -> list[tuple[str, str | Path]]:
+    if distributed.is_available() and distributed.is_initialized():
+        return videos[distributed.get_rank() :: distributed.get_world_size()]
+    return videos
+
+
+def _to_tensor(chunk: DecodedChunk) -> torch.Tensor:
+    """A copy the decoder cannot overwrite, pinned where a GPU will fetch it; channels come last in memory."""
+    memory = torch.empty(chunk.frames.shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+    np.copyto(memory.numpy(), chunk.frames)
+    return memory.permute(0, 3, 1, 2)

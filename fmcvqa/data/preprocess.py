@@ -1,0 +1,122 @@
+"""Decoded frames to network input: resize, crop and normalise, on whatever device the frames are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
+
+from fmcvqa.errors import ConfigError, FmcvqaError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Preprocess(nn.Module):
+    """Turns uint8 frames into what the network was trained on.
+
+    Resizes the short side (bilinear with antialiasing, in float32, so no second rounding), crops the centre and
+    normalises; what torchvision's ``resize``, ``center_crop`` and ``normalize`` give on float tensors. The default is
+    that of the authors' code for a 299-pixel network (METHOD section 2, "frame size").
+
+    Args:
+        resize: Length of the short side in pixels; None keeps the frame's own size.
+        crop: Side of the square in the centre that is kept; None keeps everything.
+        mean: Mean of each channel for values in 0..1.
+        std: Standard deviation of each channel.
+        jpeg_quality: Write and read each frame as JPEG of this quality (1-100) first, as the authors' code does with
+            95; None does not.
+
+    Raises:
+        ConfigError: If a number is out of range, or the crop is larger than the resized frame.
+    """
+
+    def __init__(
+        self,
+        resize: int | None = 299,
+        crop: int | None = 299,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        jpeg_quality: int | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("resize", resize), ("crop", crop)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}", advice="give a number of pixels, or null for none")
+        if resize is not None and crop is not None and crop > resize:
+            problem = f"crop={crop} is larger than the short side after resize={resize}"
+            raise ConfigError(problem, advice=f"crop={resize} or less")
+        if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
+            problem = f"mean={list(mean)} and std={list(std)} are not three numbers each, std above 0"
+            raise ConfigError(problem, advice="one number for each of red, green and blue")
+        if jpeg_quality is not None and not 1 <= jpeg_quality <= 100:
+            raise ConfigError(f"jpeg_quality is {jpeg_quality}", advice="give 1 to 100, or null for none")
+        self.resize, self.crop, self.jpeg_quality = resize, crop, jpeg_quality
+        self.mean, self.std = tuple(float(value) for value in mean), tuple(float(value) for value in std)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Preprocess frames of one size.
+
+        Args:
+            frames: uint8 ``[n, 3, h, w]`` on any device.
+
+        Returns:
+            float32 ``[n, 3, crop, crop]`` on the same device (``[n, 3, h', w']`` without a crop).
+
+        Raises:
+            FmcvqaError: If the frame is smaller than the crop.
+        """
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
+            shape = list(frames.shape)
+            raise FmcvqaError(f"preprocessing got {frames.dtype} {shape}, not uint8 frames [n, 3, h, w]")
+        if self.jpeg_quality is not None:
+            frames = _through_jpeg(frames, self.jpeg_quality)
+        height, width = resized_size(frames.shape[2], frames.shape[3], self.resize)
+        resizes = (height, width) != tuple(frames.shape[2:])
+        if not resizes:  # then nothing outside the crop matters, and need not become float
+            frames = _center_crop(frames, self.crop)
+        values = frames.contiguous().to(torch.float32)  # planes resize faster than interleaved colours
+        if resizes:
+            values = functional.interpolate(
+                values, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+            )
+            values = _center_crop(values, self.crop)
+        scale = torch.tensor(self.std, device=values.device).mul_(255.0).view(1, 3, 1, 1)
+        shift = torch.tensor(self.mean, device=values.device).mul_(255.0).view(1, 3, 1, 1)
+        return values.sub(shift).div_(scale).contiguous()
+
+    def extra_repr(self) -> str:
+        """The settings, for printing."""
+        return f"resize={self.resize}, crop={self.crop}, jpeg_quality={self.jpeg_quality}"
+
+
+def resized_size(height: int, width: int, resize: int | None) -> tuple[int, int]:
+    """Height and width after the short side became ``resize``, the long side rounded down as torchvision does."""
+    if resize is None:
+        return height, width
+    short, long = min(height, width), max(height, width)
+    other = int(resize * long / short)
+    return (resize, other) if height <= width else (other, resize)
+
+
+def _center_crop(frames: torch.Tensor, crop: int | None) -> torch.Tensor:
+    if crop is None:
+        return frames
+    height, width = frames.shape[2:]
+    if min(height, width) < crop:
+        raise FmcvqaError(
+            f"a crop of {crop}x{crop} does not fit frames of {width}x{height}",
+            advice=f"resize={crop}, or a crop of at most {min(height, width)}",
+        )
+    top, left = round((height - crop) / 2.0), round((width - crop) / 2.0)
+    return frames[:, :, top : top + crop, left : left + crop]
+
+
+def _through_jpeg(frames: torch.Tensor, quality: int) -> torch.Tensor:
+    """Each frame as it comes back from a JPEG file (4:2:0, as OpenCV and Pillow write)."""
+    written = encode_jpeg(list(frames.cpu().contiguous().unbind()), quality=quality)
+    read = [decode_jpeg(data, mode=ImageReadMode.RGB) for data in written]
+    return torch.stack(read).to(frames.device)

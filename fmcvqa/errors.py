@@ -1,0 +1,99 @@
+"""Errors that compose their own advice, and the exit codes they end a command with.
+
+Every message says what was asked and is wrong, what exists instead, and what to do.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_BUG = 1
+EXIT_USAGE = 2
+EXIT_SOME_FAILED = 3
+EXIT_NOT_STARTED = 4
+EXIT_TERMINATED = 143
+
+
+class FmcvqaError(Exception):
+    """An error a user can act on; the command line prints it without a traceback.
+
+    Args:
+        problem: What was asked for and why it cannot be had; a sentence without its full stop.
+        found: What exists instead, where that helps.
+        advice: What to do about it.
+    """
+
+    exit_code = EXIT_NOT_STARTED
+
+    def __init__(self, problem: str, *, found: str = "", advice: str = "") -> None:
+        self.problem, self.found, self.advice = problem, found, advice
+        parts = [problem, f"Found: {found}" if found else "", f"Try: {advice}" if advice else ""]
+        super().__init__(". ".join(part for part in parts if part))
+
+
+class ConfigError(FmcvqaError):
+    """A setting, name or flag that does not exist or does not fit."""
+
+    exit_code = EXIT_USAGE
+
+
+class DatasetError(FmcvqaError):
+    """A dataset folder or label file that is not what its name promises."""
+
+
+class WeightsError(FmcvqaError):
+    """Network weights that cannot be had or do not fit the network."""
+
+
+class StoreError(FmcvqaError):
+    """Features that are missing, damaged or were made another way."""
+
+
+class ModelFileError(FmcvqaError):
+    """A model file that is damaged, foreign or of a newer format."""
+
+
+class FeatureError(FmcvqaError):
+    """Features or labels a regression cannot be fitted on."""
+
+
+class SomeFailedError(FmcvqaError):
+    """Some inputs failed; everything that could be done was done and kept."""
+
+    exit_code = EXIT_SOME_FAILED
+
+
+class VideoError(FmcvqaError):
+    """One video that cannot be read, with a stable code.
+
+    Args:
+        code: One of the ``E_...`` codes below.
+        problem: What is wrong, naming the file.
+    """
+
+    exit_code = EXIT_SOME_FAILED
+
+    def __init__(self, code: str, problem: str, *, found: str = "", advice: str = "") -> None:
+        if code not in VIDEO_CODES:
+            raise ValueError(f"{code} is not one of {', '.join(VIDEO_CODES)}")
+        super().__init__(problem, found=found, advice=advice)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.code}: {super().__str__()}"
+
+
+VIDEO_CODES = {
+    "E_NOT_FOUND": "no such file, or a broken link",
+    "E_PERMISSION": "the file may not be read",
+    "E_NOT_REGULAR": "a folder, pipe or device where a file was expected",
+    "E_NO_FILES": "a folder without videos",
+    "E_EMPTY": "a file of 0 bytes",
+    "E_NO_VIDEO": "text, an image or audio only",
+    "E_TRUNCATED": "the file's index is missing or the file ends early",
+    "E_CORRUPT": "some frames are damaged",
+    "E_FORBIDDEN": "a playlist, concatenation or address instead of a video",
+    "E_TOO_LARGE": "more pixels or frames than the limits allow",
+    "E_TIMEOUT": "decoding did not end in time",
+    "E_DECODER_CRASH": "the decoder process died",
+    "E_NONFINITE": "features that are not finite numbers",
+}

@@ -1,0 +1,177 @@
+"""From streamed frames to pooled features: the network up to the deepest tap, Gram, mean and maximum."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import numpy as np
+import numpy.typing as npt
+from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
+
+from fmcvqa.data.decoding import Decoder
+from fmcvqa.data.frames import FrameBatch, VideoFrameDataModule
+from fmcvqa.data.preprocess import Preprocess
+from fmcvqa.data.records import VideoRecord
+from fmcvqa.errors import ConfigError, VideoError
+from fmcvqa.features.gram import tap_vector
+from fmcvqa.features.pooling import RunningPool
+from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.models.backbones import Trunk
+
+
+@dataclass(frozen=True)
+class PooledFeatures:
+    """One video's features: ``blocks[tap, pool]`` is a float32 vector, pooled over ``frames`` frames."""
+
+    video_id: str
+    frames: int
+    blocks: dict[tuple[str, str], npt.NDArray[np.float32]]
+
+    def check_finite(self) -> None:
+        """Refuse features that are not finite numbers.
+
+        Raises:
+            VideoError: E_NONFINITE, naming the blocks.
+        """
+        bad = [f"{tap}/{pool}" for (tap, pool), values in self.blocks.items() if not np.isfinite(values).all()]
+        if bad:
+            raise VideoError("E_NONFINITE", f"the features of {self.video_id} are not finite in {', '.join(bad)}")
+
+
+class GramExtractor(lightning.LightningModule):
+    """Pools the Gram vectors of the frames of each video; ``Trainer.predict`` calls it with :class:`FrameBatch`.
+
+    Videos may arrive interleaved, the chunks of one video in order.
+
+    Args:
+        trunk: The network up to the deepest tap, frozen.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self._pools: dict[str, dict[str, RunningPool]] = {}
+        self._void: set[str] = set()
+
+    def predict_step(self, batch: FrameBatch, batch_idx: int = 0) -> PooledFeatures | None:
+        """Add a chunk of preprocessed frames ``[n, 3, h, w]``; gives the video's features after its last chunk."""
+        if batch.video_id in self._void:
+            return None
+        pools = self._pools.setdefault(batch.video_id, {tap: RunningPool() for tap in self.trunk.taps})
+        if len(batch.frames):
+            for tap, maps in self.trunk(batch.frames).items():
+                pools[tap].update(tap_vector(maps, pooled=tap in self.trunk.vector_taps))
+        if not batch.last:
+            return None
+        del self._pools[batch.video_id]
+        blocks = {
+            (tap, name): values.cpu().numpy() for tap, pool in pools.items() for name, values in pool.result().items()
+        }
+        return PooledFeatures(batch.video_id, next(iter(pools.values())).count, blocks)
+
+    def discard(self, video_id: str) -> None:
+        """Forget a video that could not be read to its end, and what may still come of it."""
+        self._void.add(video_id)
+        self._pools.pop(video_id, None)
+
+
+class _Deliver(Callback):
+    """Hands each finished video on."""
+
+    def __init__(self, done: Callable[[PooledFeatures], None]) -> None:
+        self._done = done
+
+    def on_predict_batch_end(self, trainer: Any, module: Any, outputs: PooledFeatures | None, *_: Any) -> None:
+        if outputs is not None:
+            self._done(outputs)
+
+
+def extract_features(
+    records: Sequence[VideoRecord],
+    trunk: Trunk,
+    recipe: FeatureRecipe,
+    decoder: Decoder,
+    *,
+    done: Callable[[PooledFeatures], None],
+    failed: Callable[[str, VideoError], None] | None = None,
+    trainer: dict[str, Any] | None = None,
+    num_workers: int = 1,
+    chunk_frames: int = 16,
+    timeout_seconds: float = 60.0,
+    progress: bool = True,
+) -> None:
+    """Stream videos through the network and hand on each one's pooled features as it ends.
+
+    Args:
+        records: The videos.
+        trunk: The network; its taps are those of the recipe.
+        recipe: Preprocessing, stride and precision.
+        decoder: Reads the files.
+        done: Called with the features of each finished video.
+        failed: Called with (video id, error) for each video that cannot be read; without it the first one raises.
+        trainer: More arguments of ``lightning.Trainer``, such as ``accelerator`` and ``devices``.
+        num_workers: Decoding child processes; 0 decodes in this process.
+        chunk_frames: Frames of a batch; no feature depends on it.
+        timeout_seconds: How long a child may take over one chunk.
+        progress: Whether to show a bar on stderr.
+
+    Raises:
+        VideoError: If a video cannot be read and ``failed`` is not given.
+        ConfigError: If ``trainer`` asks for another precision than the recipe.
+    """
+    arguments = {"precision": recipe.precision, **(trainer or {})}
+    if arguments["precision"] != recipe.precision:
+        raise ConfigError(
+            f"trainer.precision is {arguments['precision']} but recipe.precision is {recipe.precision}",
+            advice="recipe.precision alone, which the stored features are named by",
+        )
+    extractor = GramExtractor(trunk)
+
+    def on_done(pooled: PooledFeatures) -> None:
+        try:
+            pooled.check_finite()
+        except VideoError as error:
+            return on_failure(pooled.video_id, error)
+        bar.update()
+        return done(pooled)
+
+    def on_failure(video_id: str, error: VideoError) -> None:
+        extractor.discard(video_id)
+        bar.update()
+        if failed is None:
+            raise error
+        failed(video_id, error)
+
+    frames = VideoFrameDataModule(
+        records,
+        decoder=decoder,
+        stride=recipe.stride,
+        chunk_frames=chunk_frames,
+        num_workers=num_workers,
+        preprocess=preprocess_of(recipe),
+        timeout_seconds=timeout_seconds,
+        on_failure=on_failure,
+    )
+    # One bar over videos instead of Lightning's bar over an unknown number of chunks.
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    with tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar:
+        engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done)])
+        engine.predict(extractor, datamodule=frames, return_predictions=False)
+
+
+def preprocess_of(recipe: FeatureRecipe) -> Preprocess:
+    """The preprocessing a recipe asks for."""
+    return Preprocess(
+        resize=recipe.resize, crop=recipe.crop, mean=recipe.mean, std=recipe.std, jpeg_quality=recipe.jpeg_quality
+    )

@@ -1,0 +1,111 @@
+"""Every choice that changes a feature, and the key that names the features made with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from fmcvqa.errors import ConfigError
+
+FORMAT = 1  # raise when the same recipe starts to give other numbers
+_BATCHNORM = ("eval", "per_frame")
+_PRECISION = ("32-true", "bf16-mixed", "16-mixed")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class FeatureRecipe:
+    """How features are made; the defaults are the paper's text with its authors' values where it is silent.
+
+    Attributes:
+        taps: Layers whose output is taken, by torchvision's names.
+        resize: Short side in pixels after resizing, None for native resolution.
+        crop: Side in pixels of the centre crop, None for the whole frame.
+        mean: Per-channel mean subtracted after scaling to 0-1.
+        std: Per-channel divisor.
+        stride: Every how-manieth frame is used.
+        batchnorm: ``eval``, or ``per_frame`` for the authors' network that was never put in evaluation mode.
+        jpeg_quality: Quality of a JPEG round trip of each frame (the authors' code: 95), None for none.
+        precision: Lightning's name of the network's arithmetic; Gram and pooling are float32 or wider always.
+        backbone: Network name, filled in by :meth:`bind`.
+        weights: Fingerprint of the network's weights, filled in by :meth:`bind`.
+        decoder: Decoder name, filled in by :meth:`bind`.
+        decoder_version: Version of it and of its FFmpeg, filled in by :meth:`bind`.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    taps: tuple[str, ...] = ("Mixed_5b", "Mixed_5c", "avgpool")
+    resize: int | None = 299
+    crop: int | None = 299
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    stride: int = 1
+    batchnorm: str = "eval"
+    jpeg_quality: int | None = None
+    precision: str = "32-true"
+    backbone: str = ""
+    weights: str = ""
+    decoder: str = ""
+    decoder_version: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("taps", "mean", "std"):  # lists when they come from a config or from JSON
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _require(bool(self.taps) and len(set(self.taps)) == len(self.taps), "taps", self.taps, "distinct layer names")
+        _require(self.stride >= 1, "stride", self.stride, "a whole number from 1")
+        _require(self.batchnorm in _BATCHNORM, "batchnorm", self.batchnorm, " or ".join(_BATCHNORM))
+        _require(self.precision in _PRECISION, "precision", self.precision, ", ".join(_PRECISION))
+        _require(
+            self.jpeg_quality is None or 1 <= self.jpeg_quality <= 100,
+            "jpeg_quality",
+            self.jpeg_quality,
+            "1-100 or null",
+        )
+        for name in ("resize", "crop"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "pixels from 1, or null for native resolution")
+
+    def bind(self, *, backbone: str, weights: str, decoder: str, decoder_version: str) -> FeatureRecipe:
+        """The same recipe for one network's weights and one decoder."""
+        return replace(self, backbone=backbone, weights=weights, decoder=decoder, decoder_version=decoder_version)
+
+    def key(self) -> str:
+        """SHA-256 (hex) over every value, the order of the taps apart.
+
+        Raises:
+            ValueError: If the recipe is not bound to weights and a decoder yet.
+        """
+        if not (self.backbone and self.weights and self.decoder and self.decoder_version):
+            raise ValueError("a recipe has a key only after bind(): weights and decoder change features too")
+        values = {**asdict(self), "taps": sorted(self.taps), "format": FORMAT}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as plain JSON types."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FeatureRecipe:
+        """The recipe of :meth:`to_dict`.
+
+        Raises:
+            ConfigError: If a value is missing, unknown or out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if set(values) != known:
+            raise ConfigError(
+                f"this is not a feature recipe: its names are {', '.join(sorted(values)) or 'none'}",
+                found=f"a recipe has {', '.join(sorted(known))}",
+            )
+        return cls(**values)
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ConfigError(f"recipe.{name} is {value!r}", advice=f"recipe.{name} = {allowed}")

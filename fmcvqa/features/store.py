@@ -1,0 +1,158 @@
+"""Pooled features on disk, one verified file per video, under the key of the recipe that made them.
+
+Layout: ``<cache>/<dataset>/<key>/<video id>.safetensors`` with arrays ``<tap>/<pool>`` in float32, beside a
+``recipe.json``. An entry is there whole or not at all, so any number of processes can share a store.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmcvqa.data.records import VideoRecord
+from fmcvqa.errors import StoreError
+from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.sealed import DamagedError, file_digest, read_sealed, write_atomic, write_sealed
+
+Blocks = Mapping[tuple[str, str], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SourceStamp:
+    """Which file an entry was made from: its size in bytes, time of change in ns, and SHA-256."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> SourceStamp:
+        """The stamp of a file."""
+        stat = path.stat()
+        return cls(stat.st_size, stat.st_mtime_ns, file_digest(path))
+
+    def matches(self, path: Path) -> bool:
+        """Whether a file still has the stamped content; the bytes are read only when its time has changed."""
+        stat = path.stat()
+        if stat.st_size != self.size:
+            return False
+        return stat.st_mtime_ns == self.mtime_ns or file_digest(path) == self.sha256
+
+
+class FeatureStore:
+    """The features of one dataset made by one recipe.
+
+    Args:
+        cache: Folder that holds the features of all datasets.
+        dataset: Dataset name; made file-system safe.
+        recipe: Recipe bound to weights and a decoder.
+    """
+
+    def __init__(self, cache: Path | str, dataset: str, recipe: FeatureRecipe) -> None:
+        self.recipe = recipe
+        slug = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")
+        self.folder = Path(cache) / slug / recipe.key()[:32]
+        self._sources: dict[str, str] = {}  # digests of the files that verified entries were made from
+
+    def path(self, video_id: str) -> Path:
+        """The file of one video's features."""
+        return self.folder / f"{video_id}.safetensors"
+
+    def write(self, record: VideoRecord, blocks: Blocks, *, frames: int) -> None:
+        """Keep one video's pooled features.
+
+        Args:
+            record: The video.
+            blocks: ``{(tap, pool): [d]}``.
+            frames: Number of frames pooled.
+
+        Raises:
+            StoreError: If a value is not finite, or the disk refuses.
+        """
+        bad = [f"{tap}/{pool}" for (tap, pool), values in blocks.items() if not np.isfinite(values).all()]
+        if bad:
+            raise StoreError(f"the features of {record.id} are not finite in {', '.join(bad)}")
+        self._sources.pop(record.id, None)
+        entry = {"video": record.id, "key": self.recipe.key(), "frames": frames}
+        arrays = {f"{tap}/{pool}": np.asarray(values, np.float32) for (tap, pool), values in blocks.items()}
+        try:
+            if not (self.folder / "recipe.json").exists():
+                text = json.dumps(self.recipe.to_dict(), indent=1, sort_keys=True)
+                write_atomic(self.folder / "recipe.json", text.encode())
+            write_sealed(self.path(record.id), arrays, {**entry, "source": asdict(SourceStamp.of(record.path))})
+        except OSError as error:
+            need = sum(array.nbytes for array in arrays.values())
+            raise StoreError(
+                f"the features of {record.id} ({need / 1e6:.1f} MB) cannot be written to {self.folder}: "
+                f"{error.strerror}",
+                advice="free space or choose another folder with paths.cache=; finished videos are kept",
+            ) from error
+
+    def read(self, video_id: str) -> tuple[dict[tuple[str, str], npt.NDArray[np.float32]], dict[str, Any]]:
+        """One video's features ``{(tap, pool): [d]}`` and their record, verified.
+
+        Raises:
+            KeyError: If there is no entry.
+            DamagedError: If the entry's bytes have changed; it has then been set aside as ``*.damaged``.
+        """
+        path = self.path(video_id)
+        try:
+            arrays, record = read_sealed(path)
+        except FileNotFoundError:
+            raise KeyError(video_id) from None
+        except DamagedError:
+            path.replace(path.with_suffix(".damaged"))
+            raise
+        blocks = {(tap, pool): array for name, array in arrays.items() for tap, _, pool in [name.rpartition("/")]}
+        return blocks, record
+
+    def source_digest(self, video_id: str) -> str:
+        """SHA-256 of the video file an entry was made from."""
+        if video_id not in self._sources:
+            self._sources[video_id] = self.read(video_id)[1]["source"]["sha256"]
+        return self._sources[video_id]
+
+    def missing(self, records: Iterable[VideoRecord]) -> list[VideoRecord]:
+        """The videos without a whole, verified entry made from the file as it is now."""
+        return [record for record in records if not self._holds(record)]
+
+    def _holds(self, record: VideoRecord) -> bool:
+        try:
+            _, entry = self.read(record.id)
+        except (KeyError, DamagedError):
+            return False
+        self._sources[record.id] = entry["source"]["sha256"]
+        return SourceStamp(**entry["source"]).matches(record.path)
+
+    def load(self, video_ids: Sequence[str], taps: Sequence[str], pools: Sequence[str]) -> FeatureMatrix:
+        """The features of many videos as one matrix per (tap, pool), rows in the order of ``video_ids``.
+
+        Raises:
+            StoreError: If a video has no entry or a damaged one, naming all of them.
+        """
+        names = [(tap, pool) for tap in taps for pool in pools]
+        rows: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
+        lost: list[str] = []
+        for row, video_id in enumerate(video_ids):
+            try:
+                blocks, _ = self.read(video_id)
+            except (KeyError, DamagedError):
+                lost.append(video_id)
+                continue
+            for name in names:
+                # One array for all videos from the start: stacking at the end would hold everything twice.
+                rows.setdefault(name, np.empty((len(video_ids), blocks[name].shape[0]), np.float32))[row] = blocks[name]
+        if lost:
+            raise StoreError(
+                f"{len(lost)} of {len(video_ids)} videos have no features in {self.folder}: {', '.join(lost)}",
+                advice="fmcvqa extract with the same settings; finished videos are kept",
+            )
+        return FeatureMatrix(list(video_ids), rows)

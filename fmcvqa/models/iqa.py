@@ -1,0 +1,149 @@
+"""The image-quality regressor that a backbone is fine-tuned as (paper, section III.A)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MetricCollection, PearsonCorrCoef, SpearmanCorrCoef
+
+from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.models.backbones import backbone_spec, load_backbone
+
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["constant", "cosine"]
+
+
+class IQARegressor(LightningModule):
+    """A backbone with a head of width -> ``head_hidden`` -> ReLU -> 1 that predicts the MOS of an image.
+
+    The defaults are the authors' code where the paper is silent (METHOD.md section 2). Every layer trains; the loss is
+    the mean squared error. A checkpoint rebuilds the module without the weights it was started from
+    (``IQARegressor.load_from_checkpoint(path, weights_only=True)``), ``transform_input`` included.
+
+    Args:
+        backbone: inception_v3, efficientnet_b4, resnet50 or squeezenet1_1.
+        weights: ``"imagenet"``, ``"none"`` or a file, as in ``load_backbone``.
+        seed: Of the head, and of the backbone if its weights are ``"none"``.
+        head_hidden: Units of the hidden layer.
+        optimizer: ``"sgd"`` or ``"adamw"``.
+        lr: Learning rate, the largest one of a schedule.
+        momentum: Of SGD.
+        weight_decay: Of either optimizer.
+        schedule: ``"constant"``, or ``"cosine"``: a half cosine to zero over all steps.
+        mos_range: Lowest and highest MOS; the network then learns MOS scaled to [-1, 1], and predictions are scaled
+            back. None learns raw MOS.
+
+    Raises:
+        ConfigError: If the backbone, optimizer or schedule is unknown.
+        WeightsError: If the weights cannot be had or do not fit.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "inception_v3",
+        weights: str | Path = "imagenet",
+        seed: int = 0,
+        *,
+        head_hidden: int = 1024,
+        optimizer: Optimizer = "sgd",
+        lr: float = 1e-3,
+        momentum: float = 0.7,
+        weight_decay: float = 0.0,
+        schedule: Schedule = "constant",
+        mos_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, known in (("optimizer", optimizer, Optimizer), ("schedule", schedule, Schedule)):
+            if value not in get_args(known):
+                raise ConfigError(f"there is no {name} {value!r}", found=", ".join(get_args(known)))
+        weights = str(weights)  # a checkpoint holds plain values only: it is read with weights_only=True
+        mos_range = None if mos_range is None else (float(mos_range[0]), float(mos_range[1]))
+        self.save_hyperparameters()
+        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
+        self.weight_decay, self.schedule = weight_decay, schedule
+        low, high = mos_range or (-1.0, 1.0)
+        self.mos_centre, self.mos_scale = (low + high) / 2, (high - low) / 2
+        self.net = load_backbone(backbone, weights, seed=seed)
+        self.head = _head(backbone_spec(backbone).width, head_hidden, seed)
+        self.val_scores = _scores()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predicted MOS [n] of images: float [n, 3, h, w] with ImageNet mean and standard deviation."""
+        scores: Tensor = self.head(self.net(x)).squeeze(1) * self.mos_scale + self.mos_centre
+        return scores
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Loss of (images [n, 3, h, w], MOS [n])."""
+        images, mos = batch
+        loss = self._loss(self(images), mos)
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(mos), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Keep the predictions of one batch for the scores of the epoch.
+
+        Raises:
+            FmcvqaError: If predictions are no numbers any more: ranks of NaN would still give some SROCC.
+        """
+        images, mos = batch
+        predicted = self(images).float()
+        if not torch.isfinite(predicted).all():
+            raise FmcvqaError(
+                f"the fine-tuning has diverged: predictions of epoch {self.current_epoch} are not finite",
+                advice="a smaller training.lr, or trainer.precision=32-true",
+            )
+        self.val_scores.update(predicted, mos)
+        self.log("val/loss", self._loss(predicted, mos), batch_size=len(mos), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log SROCC and PLCC over all validation images; not of a sanity check, whose few images say nothing."""
+        if not self.trainer.sanity_checking:
+            self.log_dict(self.val_scores.compute(), prog_bar=True)
+        self.val_scores.reset()
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over all layers, and its schedule."""
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                self.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        if self.schedule == "constant":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(steps, 1))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what no tensor carries, and ask for no start weights when the checkpoint is rebuilt."""
+        checkpoint["transform_input"] = bool(getattr(self.net, "transform_input", False))
+        checkpoint["start_weights"] = checkpoint["hyper_parameters"]["weights"]
+        checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "weights": "none"}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore ``transform_input`` (METHOD.md section 2: a state dict silently loses it)."""
+        if checkpoint["hyper_parameters"]["backbone"] == "inception_v3":
+            self.net.transform_input = checkpoint["transform_input"]
+
+    def _loss(self, predicted: Tensor, mos: Tensor) -> Tensor:
+        return F.mse_loss(predicted / self.mos_scale, mos / self.mos_scale)
+
+
+def _head(width: int, hidden: int, seed: int) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+
+def _scores() -> MetricCollection:
+    with warnings.catch_warnings():  # SROCC keeps every prediction; a few hundred numbers are no matter
+        warnings.filterwarnings("ignore", message="Metric `SpearmanCorrcoef`")
+        return MetricCollection({"srocc": SpearmanCorrCoef(), "plcc": PearsonCorrCoef()}, prefix="val/")

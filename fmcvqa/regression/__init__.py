@@ -1,0 +1,1 @@
+"""From pooled features to mean opinion scores: kernels, support vector regression, protocols, scores (paper, III.D)."""

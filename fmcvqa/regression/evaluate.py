@@ -1,0 +1,256 @@
+"""Evaluate cells under a protocol: every split fitted and scored, spread and intervals kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmcvqa.errors import ConfigError, FeatureError
+from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.regression.fitting import Outcome, SplitTask, run_task
+from fmcvqa.regression.folds import Fold
+from fmcvqa.regression.intervals import Tested, bootstrap_ci95
+from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.protocols import Cross, Protocol
+from fmcvqa.regression.scores import SCORES, all_scores, plcc
+from fmcvqa.regression.splits import Split, splits_digest
+from fmcvqa.regression.svr import Cell
+
+Float64 = npt.NDArray[np.float64]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one cell scored.
+
+    Attributes:
+        cell: The cell.
+        protocol: The protocol's name and settings, with the digest of its splits.
+        scores: By score: median, mean, std (ddof 0) and ci95 over the splits; across datasets value and ci95.
+        rows: One per split: its number, counts of videos, scores, and what a search chose.
+        predictions: Per tested video its id, MOS, and mean prediction over the splits that tested it.
+        fitted: Per split a SHA-256 over everything that was fitted; it cannot depend on a test row.
+    """
+
+    cell: Cell
+    protocol: dict[str, Any]
+    scores: dict[str, dict[str, Any]]
+    rows: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
+    fitted: list[str] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """All videos, tested ones of a target set last, and the folds to fit on."""
+
+    protocol: Protocol
+    bank: KernelBank
+    ids: list[str]
+    mos: Float64
+    groups: npt.NDArray[Any] | None
+    splits: list[Split]
+    scored: list[npt.NDArray[np.intp]]  # rows whose scores are reported, per split
+    to_target: Callable[[Float64], Float64]
+
+    def fold(self, train: npt.NDArray[np.intp], own: npt.NDArray[np.intp] | None = None) -> Fold:
+        return Fold(train, self.protocol.feature_scaler, own)
+
+
+def evaluate(
+    features: FeatureMatrix,
+    mos: npt.ArrayLike,
+    cell: Cell,
+    protocol: Protocol,
+    bank: KernelBank | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Evaluate one cell; see :func:`evaluate_cells` for the arguments."""
+    return evaluate_cells(features, mos, [cell], protocol, bank, **options)[0]
+
+
+def evaluate_cells(
+    features: FeatureMatrix,
+    mos: npt.ArrayLike,
+    cells: Sequence[Cell],
+    protocol: Protocol,
+    bank: KernelBank | None = None,
+    *,
+    target: tuple[FeatureMatrix, npt.ArrayLike] | None = None,
+    groups: Sequence[Any] | None = None,
+    mos_ranges: tuple[Range, Range] | None = None,
+    resamples: int = 1000,
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Evaluation]:
+    """Evaluate many cells on the same splits; each fold's kernels are computed once for all of them.
+
+    Args:
+        features: The videos.
+        mos: Their MOS, ``[videos]``.
+        cells: The cells.
+        protocol: The protocol.
+        bank: Kernels of earlier evaluations of these very features to go on from, or None.
+        target: The tested set and its MOS, for ``cross`` only.
+        groups: One label per video of ``features``; videos that share one are never split up.
+        mos_ranges: Rating ranges of ``features`` and ``target``. Where given, predictions across datasets are put
+            on the target's range by the straight line between the ranges' ends; RMSE has no meaning without.
+        resamples: Draws of the bootstrap.
+        threads: Fit so many cells at once.
+        progress: Called with (done, all) after each fit.
+
+    Raises:
+        FeatureError: If MOS and features do not fit, videos are too few, or predictions are constant.
+        ConfigError: If the protocol needs a target and there is none, or the other way round.
+    """
+    plan = _plan(features, mos, protocol, bank, target, groups, mos_ranges)
+    folds = [plan.fold(split.train, _own(plan, rows)) for split, rows in zip(plan.splits, plan.scored, strict=True)]
+    searches = [protocol.search(split, i, plan.groups) for i, split in enumerate(plan.splits)]
+    inner = [[plan.fold(part.train) for part in search.inner] if search else [] for search in searches]
+    plan.bank.prepare(fold for outer, parts in zip(folds, inner, strict=True) for fold in [*parts, outer])
+    blocks = sorted({block for cell in cells for block in cell.blocks})
+    outcomes: list[list[Outcome]] = [[] for _ in cells]
+    done, total = 0, len(cells) * len(folds)
+
+    def tasks() -> Iterator[SplitTask]:
+        for i, (fold, search) in enumerate(zip(folds, searches, strict=True)):
+            kernels = plan.bank.fold(blocks, fold)
+            yield SplitTask(i, kernels, [plan.bank.fold(blocks, part) for part in inner[i]], search)
+
+    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
+        for results in _overlapped(pool, tasks(), cells, plan):
+            for kept, outcome in zip(outcomes, results, strict=True):
+                kept.append(outcome)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+    return [_summary(plan, cell, kept, resamples) for cell, kept in zip(cells, outcomes, strict=True)]
+
+
+def _overlapped(
+    pool: Executor | None, tasks: Iterator[SplitTask], cells: Sequence[Cell], plan: _Plan
+) -> Iterator[list[Outcome]]:
+    """Outcomes of each split's cells; with a pool the next split's kernels are computed meanwhile."""
+
+    def run(task: SplitTask, cell: Cell) -> Outcome:
+        return run_task(task, cell, plan.mos, plan.protocol, plan.scored[task.number])
+
+    if pool is None:
+        for task in tasks:
+            yield [run(task, cell) for cell in cells]
+        return
+    waiting: list[Future[Outcome]] = []
+    for task in tasks:
+        ahead = [pool.submit(run, task, cell) for cell in cells]
+        if waiting:
+            yield [future.result() for future in waiting]
+        waiting = ahead
+    yield [future.result() for future in waiting]
+
+
+def _plan(
+    features: FeatureMatrix,
+    mos: npt.ArrayLike,
+    protocol: Protocol,
+    bank: KernelBank | None,
+    target: tuple[FeatureMatrix, npt.ArrayLike] | None,
+    groups: Sequence[Any] | None,
+    mos_ranges: tuple[Range, Range] | None,
+) -> _Plan:
+    if isinstance(protocol, Cross) != (target is not None):
+        advice = "protocol=cross tests on a second set; every other protocol on the set itself"
+        have = "no target set" if target is None else "a target set"
+        raise ConfigError(f"protocol {protocol.name} was given {have}", advice=advice)
+    other = None if target is None else target[0]
+    if bank is not None and (bank.features is not features or bank.target is not other):
+        raise ConfigError("the kernel bank belongs to other features", advice="make one for these features")
+    bank = bank or KernelBank(features, target=other)
+    own = protocol.training_mos(_check_mos(features, mos))
+    labels = None if groups is None else np.asarray(groups)
+    splits = protocol.splits(features.ids, groups)
+    if target is None:
+        scored = [split.test for split in splits]
+        return _Plan(protocol, bank, features.ids, own, labels, splits, scored, _line(None))
+    whole, ids = np.concatenate([own, _check_mos(*target)]), features.ids + target[0].ids
+    scored = [np.arange(len(features), bank.count)] * len(splits)
+    return _Plan(protocol, bank, ids, whole, labels, splits, scored, _line(mos_ranges))
+
+
+def _own(plan: _Plan, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp] | None:
+    return rows if isinstance(plan.protocol, Cross) and plan.protocol.scaling == "target" else None
+
+
+def _line(ranges: tuple[Range, Range] | None) -> Callable[[Float64], Float64]:
+    if ranges is None:
+        return lambda predicted: predicted
+    (low, high), (low2, high2) = ranges
+    return lambda predicted: low2 + (predicted - low) * (high2 - low2) / (high - low)
+
+
+def _check_mos(features: FeatureMatrix, mos: npt.ArrayLike) -> Float64:
+    values = np.asarray(mos, dtype=np.float64)
+    if values.shape != (len(features),):
+        raise FeatureError(f"there are {values.size} MOS for {len(features)} videos", advice="give one per video")
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        names = ", ".join(features.ids[i] for i in wrong[:10])
+        raise FeatureError(f"{len(wrong)} of {len(values)} MOS are not finite numbers: {names}")
+    return values
+
+
+def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -> Evaluation:
+    cross = isinstance(plan.protocol, Cross)
+    numbers = list(range(len(outcomes)))
+    if cross and len(outcomes) > 1:  # the authors' choice: the fold that did best on its own test fold
+        within = [plcc(plan.mos[s.test], o.predicted[s.test]) for s, o in zip(plan.splits, outcomes, strict=True)]
+        numbers = [int(np.argmax(within))]
+    tested = [_tested(plan, plan.scored[i], outcomes[i]) for i in numbers]
+    rows = [_row(i, plan, outcomes[i], part) for i, part in zip(numbers, tested, strict=True)]
+    first = len(plan.bank.features) if cross else 0
+    local = [Tested(part.rows - first, part.mos, part.predicted, part.mapped) for part in tested]
+    intervals = bootstrap_ci95(local, len(plan.ids) - first, resamples, plan.protocol.seed)
+    described = plan.protocol.describe() | {"splits_sha256": splits_digest(plan.splits)}
+    scores = {name: _score([row[name] for row in rows], intervals[name], cross) for name in SCORES}
+    fitted = [outcomes[i].digest for i in numbers]
+    return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted)
+
+
+def _tested(plan: _Plan, rows: npt.NDArray[np.intp], outcome: Outcome) -> Tested:
+    predicted, mapped = plan.to_target(outcome.predicted[rows]), outcome.mapped[rows]
+    if plan.protocol.mapping == "train":  # a logistic fitted on the source speaks in the source's range
+        mapped = plan.to_target(mapped)
+    return Tested(rows, plan.mos[rows], predicted, mapped)
+
+
+def _row(number: int, plan: _Plan, outcome: Outcome, part: Tested) -> dict[str, Any]:
+    try:
+        scores = all_scores(part.mos, part.predicted, part.mapped)
+    except FeatureError as error:
+        raise FeatureError(f"split {number} cannot be scored: {error}") from error
+    counts = {"split": number, "train": len(plan.splits[number].train), "test": len(part.rows)}
+    return counts | scores | outcome.chosen
+
+
+def _score(values: list[float], interval: tuple[float, float], cross: bool) -> dict[str, Any]:
+    if cross:
+        return {"value": values[0], "ci95": list(interval)}
+    median, mean, std = float(np.median(values)), float(np.mean(values)), float(np.std(values))
+    return {"median": median, "mean": mean, "std": std, "ci95": list(interval)}
+
+
+def _predictions(plan: _Plan, tested: list[Tested]) -> list[dict[str, Any]]:
+    sums, counts = np.zeros(len(plan.ids)), np.zeros(len(plan.ids))
+    for part in tested:
+        sums[part.rows] += part.predicted
+        counts[part.rows] += 1
+    return [
+        {"id": plan.ids[i], "mos": float(plan.mos[i]), "predicted": float(sums[i] / counts[i])}
+        for i in np.flatnonzero(counts)
+    ]

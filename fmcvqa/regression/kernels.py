@@ -1,0 +1,229 @@
+"""Kernels that add: one N x N matrix per block and fold, shared by every cell, kernel and C.
+
+The linear kernel of a concatenation of blocks is the sum of the blocks' kernels, and a radial basis function needs
+only that sum and its diagonal. So each block is scaled and multiplied once per training fold, however many of the
+14 cells of a table use it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import blas
+
+from fmcvqa.errors import ConfigError, FeatureError
+from fmcvqa.features.matrix import Block, FeatureMatrix, FloatArray
+from fmcvqa.regression.folds import Fold, FoldKernels, Moments, pack
+from fmcvqa.regression.gram_cache import GramCache
+from fmcvqa.regression.scaling import PER_FOLD, ColumnScale, column_scales
+
+Precision = Literal["float32", "float64"]
+
+_COLUMNS_AT_ONCE = 4096  # a product this long hides the sum into float64 behind it
+_ROWS_AT_ONCE = 64  # with 4096 columns of float32 1 MB: scaling stays in the processor's cache
+_SCALE_BYTES = 512 << 20
+
+
+class KernelBank:
+    """The kernels of a set of videos under any number of training folds.
+
+    Args:
+        features: The videos. Rows of ``target`` follow on its rows.
+        target: A second set of videos, for ``cross``.
+        precision: ``"float32"`` multiplies in float32 and adds chunks of columns in float64; ``"float64"`` does
+            both in float64. Blocks of up to 4096 columns and scalings per sample, which are done once, are always
+            float64: they cost little.
+        cache_bytes: Keep so many bytes of kernels in memory.
+        folder: Keep kernels on disk here too, for other processes; None keeps none.
+        max_bytes: Refuse sets of videos whose N x N working matrices are larger.
+
+    Raises:
+        FeatureError: If ``target`` lacks a block or has other columns, or there are too many videos.
+    """
+
+    def __init__(
+        self,
+        features: FeatureMatrix,
+        *,
+        target: FeatureMatrix | None = None,
+        precision: Precision = "float32",
+        cache_bytes: int = 3 << 30,
+        folder: str | Path | None = None,
+        max_bytes: int = 12 << 30,
+    ) -> None:
+        if precision not in ("float32", "float64"):
+            raise ConfigError(f"precision={precision} is unknown", found="float32, float64")
+        self.features, self.target, self.precision = features, target, precision
+        self.count = len(features) + (0 if target is None else len(target))
+        refuse_too_many(self.count, max_bytes)
+        if target is not None:
+            _refuse_other_columns(features, target)
+        self._cache = GramCache(cache_bytes, None if folder is None else Path(folder) / self._fingerprint())
+        self._folds: dict[str, Fold] = {}
+        self._scales: dict[tuple[str, Block], list[ColumnScale]] = {}
+        self._moments: dict[tuple[str, Block], Moments] = {}
+
+    def prepare(self, folds: Iterable[Fold]) -> None:
+        """Say which folds will be asked for, in their order.
+
+        Their statistics are then computed together, which is far quicker, and kernels of other folds make room.
+        """
+        self._folds = {fold.key: fold for fold in folds}
+        self._scales = {}
+        self._cache.current = set(self._folds)
+
+    def fold(self, blocks: Iterable[Block], fold: Fold) -> FoldKernels:
+        """The kernels of these blocks under a fold, from the cache as far as they are there.
+
+        Raises:
+            FeatureError: If a block does not exist.
+        """
+        wanted = sorted(set(blocks))
+        packed = {block: self._block(block, fold) for block in wanted}
+        return FoldKernels(fold, self.count, packed, {block: self._moment(block, fold) for block in wanted})
+
+    def columns(self, block: Block, start: int, stop: int) -> FloatArray:
+        """Unscaled columns ``[N, stop - start]`` of one block, the target's rows last."""
+        part: FloatArray = self.features.blocks[block][:, start:stop]
+        return part if self.target is None else np.concatenate([part, self.target.blocks[block][:, start:stop]])
+
+    def width(self, block: Block) -> int:
+        """Number of columns of a block.
+
+        Raises:
+            FeatureError: If there is no such block.
+        """
+        if block not in self.features.blocks:
+            raise FeatureError(
+                f"there are no features {block[0]}/{block[1]}",
+                found=", ".join("/".join(known) for known in self.features.blocks),
+                advice="choose layers and poolings among these, or extract the missing ones",
+            )
+        return int(self.features.blocks[block].shape[1])
+
+    def scale(self, block: Block, fold: Fold) -> list[ColumnScale]:
+        """The block's scaling by the fold; a second one for the rows ``fold.own``."""
+        if (fold.key, block) not in self._scales:
+            self._compute_scales(block, fold)
+        return self._scales[fold.key, block]
+
+    def _compute_scales(self, block: Block, fold: Fold) -> None:
+        together = self._next_folds(fold)
+        width = self.width(block)
+        whole = self.features.blocks[block] if self.target is None else self.columns(block, 0, width)
+        row_sets = [rows for known in together for rows in known.row_sets]
+        found = iter(column_scales(whole, row_sets, fold.scaler))
+        self._scales = {key: value for key, value in self._scales.items() if key[1] != block}
+        for known in together:
+            scales = [next(found) for _ in known.row_sets]
+            self._scales[known.key, block] = scales
+            self._moments[known.key, block] = Moments(width, scales[0].total, scales[0].squares)
+
+    def _next_folds(self, fold: Fold) -> list[Fold]:
+        """This fold and the announced ones behind it, as many as the memory for statistics holds."""
+        room = max(1, _SCALE_BYTES // (16 * self.features.columns))
+        keys = list(self._folds)
+        place = keys.index(fold.key) if fold.key in keys else len(keys)
+        behind = [self._folds[key] for key in keys[place + 1 :] if self._folds[key].scaler == fold.scaler]
+        return [fold, *behind[: room - 1]]
+
+    def _moment(self, block: Block, fold: Fold) -> Moments:
+        if (fold.key, block) not in self._moments:
+            if fold.scaler in PER_FOLD:
+                self.scale(block, fold)
+            else:
+                self._moments[fold.key, block] = self._row_moments(block, fold)
+        return self._moments[fold.key, block]
+
+    def _row_moments(self, block: Block, fold: Fold) -> Moments:
+        total, squares = np.zeros(self.count), np.zeros(self.count)
+        for scaled in self._chunks(block, fold, np.dtype(np.float64)):
+            total += scaled.sum(axis=1)
+            squares += np.square(scaled).sum(axis=1)
+        return Moments(self.width(block), total, squares)
+
+    def _block(self, block: Block, fold: Fold) -> FloatArray:
+        self.width(block)
+        name = "-".join([self.precision, *block])
+        held = self._cache.get(fold.key, name, self.count * (self.count + 1) // 2)
+        if held is None:
+            held = self._packed(block, fold)
+            self._cache.put(fold.key, name, held)
+        return held
+
+    def _packed(self, block: Block, fold: Fold) -> FloatArray:
+        cheap = fold.scaler not in PER_FOLD or self.width(block) <= _COLUMNS_AT_ONCE
+        kind = np.dtype("float64" if cheap else self.precision)
+        syrk = blas.ssyrk if kind == np.float32 else blas.dsyrk
+        total = np.zeros((self.count, self.count), order="F")
+        part = np.zeros((self.count, self.count), kind, order="F")
+        for scaled in self._chunks(block, fold, kind):
+            part = syrk(1.0, scaled.T, beta=0.0, c=part, trans=1, overwrite_c=1)
+            total += part
+        return pack(total.T).astype(kind)  # the upper triangle by columns is the lower one by rows
+
+    def _chunks(self, block: Block, fold: Fold, kind: np.dtype[np.floating]) -> Iterable[FloatArray]:
+        """The scaled block ``[N, columns]`` in chunks of columns; each is overwritten by the next."""
+        scales = self.scale(block, fold) if fold.scaler in PER_FOLD else []
+        width = self.width(block)
+        buffer = np.empty(self.count * min(width, _COLUMNS_AT_ONCE), kind)
+        for start in range(0, width, _COLUMNS_AT_ONCE):
+            stop = min(start + _COLUMNS_AT_ONCE, width)
+            out = buffer[: self.count * (stop - start)].reshape(self.count, stop - start)
+            raw = self.columns(block, start, stop)
+            if scales:
+                _scale_rows(raw, scales[0].part(start, stop), out)
+            else:
+                _per_sample(raw, fold.scaler, out)
+            if fold.own is not None:
+                out[fold.own] = (raw[fold.own] - scales[1].shift[start:stop]) / scales[1].scale[start:stop]
+            yield out
+
+    def _fingerprint(self) -> str:
+        parts = [part.fingerprint() for part in (self.features, self.target) if part is not None]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:32]
+
+
+def _scale_rows(raw: FloatArray, scale: ColumnScale, out: FloatArray) -> None:
+    # Rounding the shift to float32 moves all rows alike, and neither kernel sees a translation.
+    shift = scale.shift.astype(raw.dtype if raw.dtype == np.float64 else out.dtype)
+    factor = (1.0 / scale.scale).astype(out.dtype)
+    for row in range(0, len(raw), _ROWS_AT_ONCE):
+        here = slice(row, row + _ROWS_AT_ONCE)
+        np.subtract(raw[here], shift, out=out[here], casting="same_kind")
+        out[here] *= factor
+
+
+def _per_sample(raw: FloatArray, scaler: str, out: FloatArray) -> None:
+    out[:] = raw
+    if scaler.startswith("signed_sqrt"):
+        np.copyto(out, np.sign(out) * np.sqrt(np.abs(out)))
+
+
+def working_bytes(count: int) -> int:
+    """Bytes of N x N working matrices for so many videos."""
+    return 4 * 8 * count**2
+
+
+def refuse_too_many(count: int, max_bytes: int) -> None:
+    """Raise a FeatureError if so many videos need larger working matrices."""
+    if working_bytes(count) > max_bytes:
+        raise FeatureError(
+            f"the kernels of {count} videos need {working_bytes(count) / 2**30:.1f} GiB of working memory",
+            found=f"a limit of {max_bytes / 2**30:.1f} GiB",
+            advice="raise the limit, or use kernel=linear, which needs no kernels",
+        )
+
+
+def _refuse_other_columns(features: FeatureMatrix, target: FeatureMatrix) -> None:
+    for key, block in features.blocks.items():
+        theirs = target.blocks[key].shape[1] if key in target.blocks else 0
+        if theirs != block.shape[1]:
+            raise FeatureError(
+                f"the target's block {'/'.join(key)} has {theirs} columns, the source's {block.shape[1]}",
+                advice="extract both sets with the same recipe",
+            )

@@ -1,0 +1,100 @@
+"""Splits of a set of videos, and the file they are exchanged in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmcvqa.errors import FeatureError
+from fmcvqa.regression.scaling import Rows
+from fmcvqa.sealed import write_atomic
+
+FORMAT = "fmcvqa-splits-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of the videos that are trained on, and of those that are tested."""
+
+    train: Rows
+    test: Rows
+
+
+def splits_digest(splits: Sequence[Split]) -> str:
+    """The first 16 hex digits of a SHA-256 over the splits; two cells may be paired only if theirs agree."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for rows in (split.train, split.test):
+            digest.update(f"{len(rows)}:".encode() + rows.astype(np.int64).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_splits(path: str | Path, ids: Sequence[str], splits: Sequence[Split]) -> None:
+    """Write splits as JSON: the videos' ids, and for each split the places of its videos in that list."""
+    rows = [{"train": split.train.tolist(), "test": split.test.tolist()} for split in splits]
+    write_atomic(Path(path), json.dumps({"format": FORMAT, "videos": list(ids), "splits": rows}).encode())
+
+
+def read_splits(path: str | Path, ids: Sequence[str], groups: npt.NDArray[Any] | None = None) -> list[Split]:
+    """Read splits and find their videos by id.
+
+    Args:
+        path: A file of :func:`write_splits`.
+        ids: The videos to be split; the file must name the same ones, in any order.
+        groups: Group label of each, or None.
+
+    Raises:
+        FeatureError: If the file is missing or of another format, names other videos, or has a split that is
+            empty, trains on what it tests, or tears a group apart.
+    """
+    file = Path(path)
+    try:
+        content = json.loads(file.read_text())
+        if content["format"] != FORMAT:
+            raise KeyError("format")
+        names, rows = [str(name) for name in content["videos"]], list(content["splits"])
+        parts = [(_rows(row["train"], len(names)), _rows(row["test"], len(names))) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        advice = f"give a JSON file of the format {FORMAT}"
+        raise FeatureError(f"cannot read splits from {file} ({type(error).__name__})", advice=advice) from error
+    place = {name: row for row, name in enumerate(ids)}
+    if len(names) != len(ids) or set(names) != set(ids):
+        odd = sorted(set(names) ^ set(ids))[:5]
+        raise FeatureError(
+            f"{file} splits {len(names)} videos, but there are {len(ids)}",
+            found=f"only on one side: {', '.join(odd)}",
+            advice="use the splits of this very set",
+        )
+    order = np.array([place[name] for name in names], dtype=np.intp)
+    splits = [Split(order[train], order[test]) for train, test in parts]
+    for number, split in enumerate(splits):
+        _refuse_leak(file, number, split, groups)
+    if not splits:
+        raise FeatureError(f"{file} has no split")
+    return splits
+
+
+def _rows(values: Sequence[int], count: int) -> Rows:
+    rows = np.array(values, dtype=np.intp)
+    if rows.ndim != 1 or len(np.unique(rows)) != len(rows) or (len(rows) and (rows.min() < 0 or rows.max() >= count)):
+        raise ValueError("not places of the videos")
+    return rows
+
+
+def _refuse_leak(file: Path, number: int, split: Split, groups: npt.NDArray[Any] | None) -> None:
+    if not len(split.train) or not len(split.test):
+        raise FeatureError(f"split {number} of {file} trains on {len(split.train)} and tests {len(split.test)} videos")
+    both = np.intersect1d(split.train, split.test)
+    if len(both):
+        raise FeatureError(f"split {number} of {file} trains on {len(both)} of the videos it tests")
+    if groups is not None:
+        torn = np.intersect1d(groups[split.train], groups[split.test])
+        if len(torn):
+            raise FeatureError(f"split {number} of {file} has group {torn[0]} on both sides")

@@ -1,0 +1,99 @@
+"""What to know when reading a table, in sentences: stand-ins, spread, choice of the best, what was published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fmcvqa.report.differences import Differences
+from fmcvqa.report.grid import decimal
+from fmcvqa.report.groups import Group, differing_configuration
+from fmcvqa.report.published import PAPER_LAYERS, TABLE_1, PublishedTable
+from fmcvqa.report.results import Cell
+from fmcvqa.report.selection import Selection
+
+
+def banner(group: Group) -> str:
+    """The line above a stand-in's or a control's table; empty for real videos with their own labels."""
+    names = [card.name for card in (group.first.dataset, group.first.target) if card is not None and card.stand_in]
+    lines = [
+        f"Stand-in: the videos of {' and '.join(names)} are generated. Published numbers are for the real set."
+        if names
+        else "",
+        "Control: the MOS were shuffled over the videos, so scores far from 0 would show a leak."
+        if group.first.control
+        else "",
+    ]
+    return " ".join(line for line in lines if line)
+
+
+def _notes(
+    group: Group,
+    rows: Sequence[Row],
+    published: PublishedTable | None,
+    differences: Differences | None,
+    selection: Selection | None,
+) -> tuple[str, ...]:
+    first = group.first
+    low, high = first.dataset.mos_range
+    notes = [
+        f"{first.dataset.videos} videos, MOS on a scale from {low:g} to {high:g}. Protocol: {group.protocol_text}.",
+        "The standard deviation is that from split to split: not the error of the median, nor that of a difference "
+        "between two cells, which share their splits.",
+        *_interval_notes(rows),
+        f"PLCC is raw; PLCC mapped follows a 4-parameter logistic {mapping_text(group)}. RMSE is in MOS units.",
+        *_selection_notes(len(rows), selection),
+        *([] if differences is None else [differences.note]),
+        *([] if first.control else _missing_notes(rows)),
+        *_mixture_notes(group),
+    ]
+    if published is not None and any(row.published for row in rows):
+        notes.append(f"Published: {published.title} of the paper, median of 100 splits, without spread.")
+        notes += published.notes
+    return tuple(notes)
+
+
+def _interval_notes(rows: Sequence[Row]) -> list[str]:
+    if not any(row.result.scores["srocc"].ci95 for row in rows):
+        return []
+    return ["SROCC 95 %: bootstrap interval of the median over videos, with the regressors as they were fitted."]
+
+
+def mapping_text(group: Group) -> str:
+    """Where the logistic of the mapped PLCC was fitted, as the run says."""
+    fitted = group.first.protocol.get("mapping_fitted_on")
+    places = {"train": "fitted on the training predictions", "test": "fitted on the test predictions (optimistic)"}
+    return "fitted where the run does not say" if fitted is None else places.get(str(fitted), f"fitted on {fitted}")
+
+
+def _selection_notes(k: int, selection: Selection | None) -> list[str]:
+    if k < 2:
+        return []
+    text = f"k={k} cells were compared on the same test folds, so the best one's score is optimistic."
+    if selection is None or math.isnan(selection.apart):
+        return [text]
+    return [
+        f"{text} A best cell picked on resampled videos and scored on those left out reaches SROCC "
+        f"{grid.decimal(selection.apart)} (mean of {selection.rounds} rounds, a cautious estimate); picked and "
+        f"scored on the same videos {grid.decimal(selection.together)}. Both take each video's mean test prediction."
+    ]
+
+
+def _mixture_notes(group: Group) -> list[str]:
+    differing = differing_configuration(group.results)
+    return [f"The cells were not all run alike; their configurations differ in {', '.join(differing)}."] if differing else []
+
+
+def _missing_notes(rows: Sequence[Row]) -> list[str]:
+    """Names the cells of the paper's 14 that are not there, where the layers are the paper's."""
+    there = {(row.result.cell.layer_set, row.result.cell.kernel) for row in rows}
+    if any(not layers <= set(PAPER_LAYERS) for layers, _ in there):
+        return []
+    missing = [
+        f"{Cell(tuple(layers), (), kernel, None, None, None).layers_text} {kernel}"
+        for layers, kernel in TABLE_1.cells
+        if (layers, kernel) not in there
+    ]
+    return [f"Not run, of the paper's 14 cells: {', '.join(missing)}."] if missing else []
+
+

@@ -1,0 +1,290 @@
+"""Find, read and check the ``result.json`` files of sweep cells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.regression.scores import SCORES
+from fmcvqa.report.published import PAPER_LAYERS
+
+RESULT_FILE = "result.json"
+_AGAIN = "run this cell again with force=true"
+
+
+class ResultError(FmcvqaError):
+    """A ``result.json`` that is damaged, incomplete or contradicts another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One score of one cell; NaN where the run could not compute it.
+
+    Attributes:
+        value: The median over the splits, or the one number of a cross-dataset run.
+        std: Standard deviation over the splits, or None where there are none.
+        ci95: Bootstrap interval over videos, or None where none was computed.
+    """
+
+    value: float
+    std: float | None = None
+    ci95: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What was regressed and how: one set of layers, the poolings, one regressor."""
+
+    layers: tuple[str, ...]
+    pools: tuple[str, ...]
+    kernel: str
+    C: float | str | None
+    epsilon: float | str | None
+    gamma: float | str | None
+
+    @property
+    def layer_set(self) -> frozenset[str]:
+        """The layers without their order, which no score depends on."""
+        return frozenset(self.layers)
+
+    @property
+    def layers_text(self) -> str:
+        """The layers as tables write them, e.g. ``avgpool+Mixed_5b``: the paper's order first, others as given."""
+        known = [layer for layer in PAPER_LAYERS if layer in self.layers]
+        return "+".join(known + [layer for layer in self.layers if layer not in known])
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCard:
+    """Which videos: ``mos_range`` is the range of the rating scale; ``stand_in`` marks a synthetic set."""
+
+    name: str
+    stand_in: bool
+    videos: int
+    mos_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One checked ``result.json``.
+
+    Attributes:
+        path: The file.
+        name: The experiment.
+        cell: Layers, poolings and regressor.
+        dataset: The set that was trained on (and tested on unless ``target`` is set).
+        target: The set that was tested on across datasets, or None.
+        protocol: The protocol's name and settings.
+        scores: One `Score` for each of ``SCORES``.
+        splits: One array [number of splits] per column of the split rows, NaN where a row has no number.
+        ids: The tested videos.
+        mos: Their MOS, [N].
+        predicted: The mean prediction for each over the splits in which it was a test video, [N].
+        key: Hash of everything the numbers depend on.
+        config: The resolved configuration.
+    """
+
+    path: Path
+    name: str
+    cell: Cell
+    dataset: DatasetCard
+    target: DatasetCard | None
+    protocol: Mapping[str, Any]
+    scores: Mapping[str, Score]
+    splits: Mapping[str, npt.NDArray[np.float64]]
+    ids: tuple[str, ...]
+    mos: npt.NDArray[np.float64]
+    predicted: npt.NDArray[np.float64]
+    key: str
+    config: Mapping[str, Any]
+
+    @property
+    def srocc(self) -> float:
+        """The SROCC cells are ranked by."""
+        return self.scores["srocc"].value
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether any video is synthetic."""
+        return self.dataset.stand_in or (self.target is not None and self.target.stand_in)
+
+    @property
+    def backbone(self) -> str | None:
+        """The network the features come from, as far as the configuration names one."""
+        model = self.config.get("model")
+        return str(model["name"]) if isinstance(model, dict) and "name" in model else None
+
+    @property
+    def control(self) -> bool:
+        """Whether the MOS were shuffled over the videos first, so that every score should be about 0."""
+        return self.protocol.get("permute_labels") is True
+
+
+class _Reader:
+    """Takes values out of parsed JSON; an error names the file and the dotted key."""
+
+    def __init__(self, path: Path, value: Any, where: str = "") -> None:
+        self.path, self.value, self.where = path, value, where
+
+    def name(self, key: str) -> str:
+        return f"{self.where}.{key}" if self.where else key
+
+    def get(self, key: str) -> Any:
+        if not isinstance(self.value, dict) or key not in self.value:
+            found = ", ".join(self.value) if isinstance(self.value, dict) else type(self.value).__name__
+            raise ResultError(f"{self.path} has no {self.name(key)}", found=found or "nothing there", advice=_AGAIN)
+        return self.value[key]
+
+    def typed(self, key: str, kind: type | tuple[type, ...], words: str) -> Any:
+        value = self.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            problem = f"{self.name(key)} in {self.path} is not {words}"
+            raise ResultError(problem, found=repr(value)[:80], advice=_AGAIN)
+        return value
+
+    def text(self, key: str) -> str:
+        return str(self.typed(key, str, "a text"))
+
+    def count(self, key: str) -> int:
+        return int(self.typed(key, int, "a whole number"))
+
+    def number(self, key: str) -> float:
+        """A float; null, as JSON writers without NaN put it, is NaN."""
+        value = self.typed(key, (int, float, type(None)), "a number")
+        return math.nan if value is None else float(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.typed(key, list, "a list of texts")
+        if not value or not all(isinstance(item, str) for item in value):
+            problem = f"{self.name(key)} in {self.path} is not a list of texts"
+            raise ResultError(problem, found=repr(value)[:80], advice=_AGAIN)
+        return tuple(value)
+
+    def pair(self, key: str) -> tuple[float, float]:
+        value = self.typed(key, list, "a pair of numbers")
+        if len(value) != 2 or not all(isinstance(item, (int, float)) for item in value):
+            problem = f"{self.name(key)} in {self.path} is not a pair of numbers"
+            raise ResultError(problem, found=repr(value)[:80], advice=_AGAIN)
+        return float(value[0]), float(value[1])
+
+    def inside(self, key: str) -> _Reader:
+        return _Reader(self.path, self.typed(key, dict, "an object"), self.name(key))
+
+    def rows(self, key: str) -> list[_Reader]:
+        rows = self.typed(key, list, "a list")
+        return [_Reader(self.path, row, f"{self.name(key)}[{i}]") for i, row in enumerate(rows)]
+
+
+def _dataset(reader: _Reader) -> DatasetCard:
+    stand_in = reader.typed("stand_in", bool, "true or false")
+    return DatasetCard(reader.text("name"), stand_in, reader.count("videos"), reader.pair("mos_range"))
+
+
+def _cell(reader: _Reader) -> Cell:
+    setting = (int, float, str, type(None))
+    C, epsilon, gamma = (reader.typed(key, setting, "a number or a text") for key in ("C", "epsilon", "gamma"))
+    return Cell(reader.texts("layers"), reader.texts("pools"), reader.text("kernel"), C, epsilon, gamma)
+
+
+def _score(reader: _Reader, cross: bool) -> Score:
+    interval = reader.value.get("ci95") if isinstance(reader.value, dict) else None
+    ci95 = reader.pair("ci95") if cross or interval is not None else None
+    if cross:
+        return Score(reader.number("value"), ci95=ci95)
+    return Score(reader.number("median"), reader.number("std"), ci95)
+
+
+def _splits(rows: list[_Reader]) -> dict[str, npt.NDArray[np.float64]]:
+    columns = ("split", "train", "test", *SCORES)
+    needed = ("split", "train", "test", "srocc", "plcc")
+    for row, column in ((row, column) for row in rows for column in needed):
+        row.number(column)
+    return {
+        column: np.array([row.number(column) if column in row.value else math.nan for row in rows], dtype=np.float64)
+        for column in columns
+    }
+
+
+def read_result(path: Path) -> CellResult:
+    """Read and check one ``result.json``.
+
+    Raises:
+        ResultError: If the file is no JSON, or a key is missing or of the wrong kind; the message names both.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ResultError(f"{path} cannot be read as JSON: {error}", advice=_AGAIN) from error
+    reader = _Reader(path, data)
+    dataset, cell = _dataset(reader.inside("dataset")), _cell(reader.inside("cell"))
+    target = None if reader.get("target") is None else _dataset(reader.inside("target"))
+    scores, protocol = reader.inside("scores"), reader.inside("protocol")
+    protocol.text("name")
+    predictions, splits = reader.rows("predictions"), reader.rows("splits")
+    for key, rows in (("predictions", predictions), ("splits", splits)):
+        if not rows:
+            raise ResultError(f"{key} in {path} is empty", advice=_AGAIN)
+    return CellResult(
+        path=path,
+        name=reader.text("name"),
+        cell=cell,
+        dataset=dataset,
+        target=target,
+        protocol=protocol.value,
+        scores={score: _score(scores.inside(score), target is not None) for score in SCORES},
+        splits=_splits(splits),
+        ids=tuple(row.text("id") for row in predictions),
+        mos=np.array([row.number("mos") for row in predictions]),
+        predicted=np.array([row.number("predicted") for row in predictions]),
+        key=reader.text("key"),
+        config=reader.inside("config").value,
+    )
+
+
+def find_results(folder: Path) -> list[CellResult]:
+    """Read every cell's ``result.json`` in a folder and the folders below it.
+
+    A copy, of the same key and experiment, counts once.
+
+    Args:
+        folder: The folder of a sweep, of several, of one cell, or a ``result.json`` itself.
+
+    Returns:
+        The results, sorted by path.
+
+    Raises:
+        ConfigError: If there is no such folder, or no cell's result in it.
+        ResultError: If one of the files is damaged.
+    """
+    if not folder.exists():
+        raise ConfigError(f"there is no folder {folder}", advice="the folder a sweep wrote, such as outputs/NAME")
+    files = [folder] if folder.is_file() else sorted(folder.rglob(RESULT_FILE), key=lambda p: (len(p.parts), p))
+    results: dict[tuple[str, str], CellResult] = {}
+    for path in (path for path in files if is_cell(path)):
+        result = read_result(path)
+        results.setdefault((result.name, result.key), result)
+    if not results:
+        inside = f"{len(files)} {RESULT_FILE} of other commands" if files else f"no file named {RESULT_FILE}"
+        advice = "give the folder a sweep wrote, or run one: fmcvqa sweep table1_konvid1k"
+        raise ConfigError(f"{folder} holds no result of a sweep's cell", found=inside, advice=advice)
+    return sorted(results.values(), key=lambda result: result.path)
+
+
+def is_cell(path: Path) -> bool:
+    """Whether a ``result.json`` claims to be a sweep cell's; other commands leave such files too.
+
+    A damaged file counts as a cell's, so that reading it says what is wrong rather than passing over it.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return True
+    return not isinstance(data, dict) or any(key in data for key in ("cell", "splits", "predictions"))

@@ -1,0 +1,170 @@
+"""Tables I and II: one row per cell, beside the published numbers, with spread and what the differences are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fmcvqa.report import grid
+from fmcvqa.report.differences import Differences, from_best
+from fmcvqa.report.groups import Group, differing_configuration
+from fmcvqa.report.published import BACKBONE, KERNELS, PAPER_LAYERS, TABLE_1, PublishedCell, PublishedTable, published_table
+from fmcvqa.report.results import Cell, CellResult
+from fmcvqa.report.selection import Selection, group_selection
+
+CSV_COLUMNS = (
+    "layers",
+    "kernel",
+    "srocc",
+    "srocc_std",
+    "plcc",
+    "plcc_std",
+    "krocc",
+    "rmse",
+    "plcc_mapped",
+    "published_srocc",
+    "published_plcc",
+)
+_PLACE = ("layers", "kernel", "settings")
+_AGAINST = ("published SROCC / PLCC", "against the best")
+_SHOWN = ("srocc", "plcc", "krocc", "rmse", "plcc_mapped")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a table.
+
+    Attributes:
+        result: Its numbers.
+        settings: What tells it from another cell of the same layers and kernel; mostly empty.
+        published: The paper's numbers for the cell, or None.
+        best: Whether it has the highest SROCC of the table.
+        verdict: Against the best: ``best``, ``lower`` (beyond noise), ``not told apart`` or ``not tested``.
+    """
+
+    result: CellResult
+    settings: str
+    published: PublishedCell | None
+    best: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """A table of cells, ready to be written.
+
+    Attributes:
+        title: One line.
+        banner: That the set is a stand-in and the published numbers are for the real one, or a control; mostly empty.
+        rows: In the paper's order.
+        notes: What to know when reading it, one paragraph each.
+    """
+
+    title: str
+    banner: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def settings(self) -> bool:
+        """Whether rows need a column that tells same layers and kernels apart."""
+        return any(row.settings for row in self.rows)
+
+
+def build_table(group: Group) -> CellTable:
+    """Put a group's cells in the paper's order beside the published numbers.
+
+    Args:
+        group: Cells of one dataset and protocol; not cross-dataset.
+    """
+    published = None if group.first.control else published_table(group.first.dataset.name)
+    differences = from_best(group)
+    pairs = sorted(
+        zip(group.results, group.settings, strict=True), key=lambda pair: _place(pair[0], pair[1], published)
+    )
+    rows = tuple(_row(group, result, settings, published, differences) for result, settings in pairs)
+    splits = len(group.first.splits["srocc"])
+    title = f"{group.title}: median and standard deviation over {splits} splits"
+    notes = _notes(group, rows, published, differences, group_selection(group))
+    return CellTable(title, banner(group), rows, notes)
+
+
+def _row(
+    group: Group, result: CellResult, settings: str, published: PublishedTable | None, differences: Differences | None
+) -> Row:
+    same_network = result.backbone in (None, BACKBONE)  # others have an avgpool too
+    cells = published.cells if published is not None and same_network else {}
+    best = result is group.best
+    verdict = _verdict(result, differences) if not best else "best" if len(group.results) > 1 else ""
+    return Row(result, settings, cells.get((result.cell.layer_set, result.cell.kernel)), best, verdict)
+
+
+def _verdict(result: CellResult, differences: Differences | None) -> str:
+    if differences is None or result.key not in differences.lower:
+        return "not tested"
+    return "lower" if differences.lower[result.key] else "not told apart"
+
+
+def _place(result: CellResult, settings: str, published: PublishedTable | None) -> tuple[int, int, str, int, str, str]:
+    """Sort key: the paper's order of layers and kernels, then everything the paper does not have."""
+    order = (published or TABLE_1).layer_order
+    cell = result.cell
+    layers = order.index(cell.layer_set) if cell.layer_set in order else len(order)
+    kernel = KERNELS.index(cell.kernel) if cell.kernel in KERNELS else len(KERNELS)
+    return layers, len(cell.layers), cell.layers_text, kernel, cell.kernel, settings
+
+
+def table_csv(table: CellTable) -> str:
+    """The table as CSV with the columns ``CSV_COLUMNS`` (and ``settings`` where rows need it), numbers unrounded."""
+    headers = [*CSV_COLUMNS, *(["settings"] if table.settings else [])]
+    rows = []
+    for row in table.rows:
+        scores, published = row.result.scores, row.published
+        numbers = [
+            *(scores["srocc"].value, scores["srocc"].std, scores["plcc"].value, scores["plcc"].std),
+            *(scores["krocc"].value, scores["rmse"].value, scores["plcc_mapped"].value),
+            *((None, None) if published is None else (published.srocc, published.plcc)),
+        ]
+        texts = [row.result.cell.layers_text, row.result.cell.kernel, *(grid.exact(number) for number in numbers)]
+        rows.append(texts + ([row.settings] if table.settings else []))
+    return grid.comma_separated(headers, rows)
+
+
+def table_markdown(table: CellTable) -> str:
+    """The table as a markdown page: title, stand-in line, rows with the best in bold, notes; no empty columns."""
+    headers = [*_PLACE, "SROCC", "SROCC 95 %", "PLCC", "KROCC", "RMSE", "PLCC mapped", *_AGAINST]
+    rows = []
+    for row in table.rows:
+        spread = {name: grid.with_spread(row.result.scores[name]) for name in _SHOWN}
+        interval = grid.interval(row.result.scores["srocc"])
+        texts = [*_place_texts(row), spread.pop("srocc"), interval, *spread.values()]
+        texts = [f"**{text}**" if text and row.best else text for text in texts]
+        rows.append([*texts, _published_text(row), row.verdict])
+    above = f"> **{table.banner}**\n\n" if table.banner else ""
+    notes = "".join(f"- {note}\n" for note in table.notes)
+    return f"# {table.title}\n\n{above}{grid.markdown(*grid.filled(headers, rows))}\n{notes}"
+
+
+def table_text(table: CellTable) -> str:
+    """The table for a terminal: aligned columns in plain ASCII below title and stand-in line, without the notes."""
+    headers = [*_PLACE, "SROCC (std)", "PLCC (std)", *_AGAINST]
+    rows = [
+        [*_place_texts(row), *(_bracketed(row.result, name) for name in ("srocc", "plcc")), _published_text(row), row.verdict]
+        for row in table.rows
+    ]
+    parts = [table.title, table.banner, grid.plain(*grid.filled(headers, rows))]
+    return "\n".join(part for part in parts if part)
+
+
+def _place_texts(row: Row) -> list[str]:
+    return [row.result.cell.layers_text, row.result.cell.kernel, row.settings]
+
+
+def _bracketed(result: CellResult, name: str) -> str:
+    score = result.scores[name]
+    return f"{grid.decimal(score.value)} ({grid.decimal(math.nan if score.std is None else score.std)})"
+
+
+def _published_text(row: Row) -> str:
+    return "" if row.published is None else f"{row.published.srocc:.4f} / {row.published.plcc:.4f}"

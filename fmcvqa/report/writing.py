@@ -1,0 +1,142 @@
+"""Write a report: tables and figures of every group of results in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmcvqa.errors import ConfigError
+from fmcvqa.report.cross import build_cross_table, cross_csv, cross_markdown, cross_text
+from fmcvqa.report.figures import heatmap_png, scatter_png, splits_png
+from fmcvqa.report.groups import Group, group_results
+from fmcvqa.report.results import CellResult, find_results
+from fmcvqa.report.tables import build_table, table_csv, table_markdown, table_text
+from fmcvqa.sealed import write_atomic
+
+
+@dataclass(frozen=True)
+class GroupFiles:
+    """The files of one dataset, protocol and experiment, or of one direction; None for what it has not.
+
+    Attributes:
+        group: The results they were made from.
+        table_md: 14-cell table, markdown.
+        table_csv: The same as CSV.
+        scatter: Best cell, predicted against subjective MOS.
+        heatmap: Layers x kernels.
+        splits: Every split of every cell.
+    """
+
+    group: Group
+    scatter: Path
+    heatmap: Path
+    table_md: Path | None = None
+    table_csv: Path | None = None
+    splits: Path | None = None
+
+    @property
+    def best(self) -> CellResult:
+        """The cell that the scatter shows."""
+        return self.group.best
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that were written."""
+        every = [self.table_md, self.table_csv, self.scatter, self.heatmap, self.splits]
+        return [path for path in every if path is not None]
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What `write_report` wrote.
+
+    Attributes:
+        out: The folder.
+        groups: One entry per table.
+        table3_md: The cross-dataset table, where there are such results.
+        table3_csv: The same as CSV.
+        text: All tables for a terminal.
+    """
+
+    out: Path
+    groups: tuple[GroupFiles, ...]
+    text: str
+    table3_md: Path | None = None
+    table3_csv: Path | None = None
+    cells: int = 0
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that was written."""
+        crossed = [path for path in (self.table3_md, self.table3_csv) if path is not None]
+        return [path for files in self.groups for path in files.paths] + crossed
+
+
+def write_report(folder: Path, out: Path) -> ReportFiles:
+    """Read the results under a folder and write their tables and figures.
+
+    A single group gives ``table.md``, ``table.csv``, ``scatter.png``, ``heatmap.png`` and ``splits.png``; several
+    groups give each its own prefix (the dataset, and what else tells them apart). Cross-dataset results give
+    ``table3.md`` and ``table3.csv`` and, per direction, scatter and heat map. Each file is replaced whole.
+
+    Args:
+        folder: What `find_results` takes.
+        out: Made if it is not there.
+
+    Raises:
+        ConfigError: If there are no results in ``folder``, or ``out`` is a file.
+        ResultError: If a result is damaged or two contradict each other.
+    """
+    results = find_results(folder)
+    groups = group_results(results)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"cannot write a report into {out}", found="a file of that name", advice="another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    crossed = [group for group in groups if group.first.target is not None]
+    written, texts = [], []
+    for group in groups:
+        if group.first.target is None:
+            files, text = _write_group(group, out)
+            texts.append(text)
+        else:
+            files = _write_direction(group, out)
+        written.append(files)
+    if not crossed:
+        return ReportFiles(out, tuple(written), "\n".join(texts), cells=len(results))
+    table = build_cross_table(crossed)
+    table3_md = _write(out / "table3.md", cross_markdown(table).encode())
+    table3_csv = _write(out / "table3.csv", cross_csv(table).encode())
+    text = "\n".join([*texts, cross_text(table)])
+    return ReportFiles(out, tuple(written), text, table3_md, table3_csv, len(results))
+
+
+def _write_group(group: Group, out: Path) -> tuple[GroupFiles, str]:
+    table = build_table(group)
+    prefix = f"{group.slug}_" if group.slug else ""
+    pictures = {
+        "scatter": scatter_png(group),
+        "heatmap": heatmap_png(group, [row.result for row in table.rows]),
+        "splits": splits_png(group, table),
+    }
+    page = table_markdown(table) + "".join(f"\n![{name}]({prefix}{name}.png)\n" for name in pictures)
+    paths = {name: _write(out / f"{prefix}{name}.png", data) for name, data in pictures.items()}
+    table_md = _write(out / f"{prefix}table.md", page.encode())
+    csv = _write(out / f"{prefix}table.csv", table_csv(table).encode())
+    files = GroupFiles(group, paths["scatter"], paths["heatmap"], table_md, csv, paths["splits"])
+    return files, table_text(table)
+
+
+def _write_direction(group: Group, out: Path) -> GroupFiles:
+    prefix = f"{group.slug}_" if group.slug else ""
+    scatter = _write(out / f"{prefix}scatter.png", scatter_png(group))
+    return GroupFiles(group, scatter, _write(out / f"{prefix}heatmap.png", heatmap_png(group, _ordered(group.results))))
+
+
+def _ordered(results: Sequence[CellResult]) -> list[CellResult]:
+    return sorted(results, key=lambda result: (len(result.cell.layers), result.cell.layers_text, result.cell.kernel))
+
+
+def _write(path: Path, data: bytes) -> Path:
+    write_atomic(path, data)
+    return path

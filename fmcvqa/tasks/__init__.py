@@ -1,0 +1,1 @@
+"""One module per command; each only composes what the other packages do, and prints."""

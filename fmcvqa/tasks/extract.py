@@ -1,0 +1,130 @@
+"""``fmcvqa extract``: the pooled Gram features of every video of a dataset, into the store."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from fmcvqa.data.decoding import Decoder
+from fmcvqa.data.records import VideoDataset, VideoRecord
+from fmcvqa.errors import SomeFailedError, VideoError
+from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.store import FeatureStore
+from fmcvqa.models.backbones import Trunk
+from fmcvqa.sealed import write_atomic
+from fmcvqa.tasks.job import job_folder
+
+log = logging.getLogger(__name__)
+FAILURES = "failures.jsonl"
+
+
+def run(cfg: DictConfig) -> float:
+    """Extract what is missing; gives the number of videos in the store.
+
+    Raises:
+        DatasetError: If the dataset is not complete.
+        SomeFailedError: If videos could not be read; the others are in the store.
+    """
+    dataset: VideoDataset = instantiate(cfg.data)
+    records = dataset.records()
+    extraction = Extraction.from_config(cfg)
+    store = extraction.ensure(dataset.name, records)
+    print(f"{len(records)} videos of {dataset.name}: features in {store.folder}")
+    return float(len(records))
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A network, a recipe and a decoder put together by a config, and where features go."""
+
+    trunk: Trunk
+    recipe: FeatureRecipe
+    decoder: Decoder
+    cache: Path
+    loader: dict[str, Any]
+    trainer: dict[str, Any]
+
+    @classmethod
+    def from_config(cls, cfg: DictConfig) -> Extraction:
+        """Build what ``model``, ``recipe``, ``decoder``, ``loader``, ``trainer`` and ``paths`` of a config name."""
+        recipe: FeatureRecipe = instantiate(cfg.recipe)
+        decoder: Decoder = instantiate(cfg.decoder)
+        trunk = _trunk(cfg.model.name, str(cfg.model.weights), int(cfg.model.seed), recipe.taps, recipe.batchnorm)
+        bound = recipe.bind(
+            backbone=cfg.model.name,
+            weights=trunk.fingerprint(),
+            decoder=decoder.name,
+            decoder_version=decoder.version(),
+        )
+        trainer = _plain(cfg.trainer)
+        trainer.pop("_target_", None)
+        return cls(trunk, bound, decoder, Path(cfg.paths.cache), _plain(cfg.loader), trainer)
+
+    def ensure(self, dataset: str, records: Sequence[VideoRecord]) -> FeatureStore:
+        """The store that holds every record's features, after extracting those it lacks.
+
+        Raises:
+            SomeFailedError: If videos could not be read; the others are kept.
+        """
+        store = FeatureStore(self.cache, dataset, self.recipe)
+        missing = store.missing(records)
+        log.info("%d of %d videos of %s to extract", len(missing), len(records), dataset)
+        failures: list[dict[str, str]] = []
+        if missing:
+            self._extract(store, missing, failures)
+        _write_failures(failures, done=len(records) - len(failures))
+        return store
+
+    def _extract(self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, str]]) -> None:
+        by_id = {record.id: record for record in missing}
+
+        def done(pooled: PooledFeatures) -> None:
+            store.write(by_id[pooled.video_id], pooled.blocks, frames=pooled.frames)
+
+        def failed(video_id: str, error: VideoError) -> None:
+            path = str(by_id[video_id].path)
+            failures.append({"id": video_id, "path": path, "code": error.code, "error": str(error)})
+
+        extract_features(
+            missing,
+            self.trunk,
+            self.recipe,
+            self.decoder,
+            done=done,
+            failed=failed,
+            trainer=self.trainer,
+            **self.loader,
+        )
+
+
+def _write_failures(failures: list[dict[str, str]], done: int) -> None:
+    path = job_folder() / FAILURES
+    path.unlink(missing_ok=True)
+    if not failures:
+        return
+    write_atomic(path, "".join(json.dumps(failure) + "\n" for failure in failures).encode())
+    named = "; ".join(failure["error"] for failure in failures[:5])
+    more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
+    raise SomeFailedError(
+        f"{len(failures)} of {done + len(failures)} videos could not be read: {named}{more}",
+        found=f"the features of the other {done} are kept",
+        advice=f"mend or remove the files named in {path}, then the same command again",
+    )
+
+
+@lru_cache(maxsize=1)  # the jobs of a multirun share one network
+def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm: str) -> Trunk:
+    return Trunk(name, taps, weights, seed=seed, batchnorm=batchnorm)
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    return {str(key): value for key, value in dict(OmegaConf.to_container(config, resolve=True)).items()}  # type: ignore[arg-type]

@@ -1,0 +1,225 @@
+"""``fmcvqa finetune``: fine-tune a backbone on image quality (paper, section III.A)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from fmcvqa import __version__
+from fmcvqa.data.images import TID2013DataModule
+from fmcvqa.errors import ConfigError
+from fmcvqa.models.iqa import IQARegressor
+from fmcvqa.sealed import write_atomic
+from fmcvqa.tasks.job import job_folder
+from fmcvqa.tracking import NoTracker, Tracker
+
+log = logging.getLogger(__name__)
+
+_OF_MODEL = ("head_hidden", "optimizer", "lr", "momentum", "weight_decay", "schedule", "mos_range")
+_PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy")
+
+
+def run(cfg: DictConfig) -> float:
+    """Fine-tune, keep the best epoch's checkpoint and write ``result.json``; gives the best validation SROCC.
+
+    Everything lies in the run's folder: ``best.ckpt``, ``last.ckpt`` (give it as ``ckpt_path=`` to go on), ``logs/``
+    with the history as CSV, and ``result.json``.
+
+    Raises:
+        DatasetError: If the dataset is not complete; nothing was started.
+        WeightsError: If the start weights cannot be had.
+        ConfigError: If a setting is wrong or nothing was validated.
+    """
+    config = _plain(cfg)
+    folder = job_folder()
+    dataset = instantiate(cfg.data)
+    training = dict(config["training"])
+    max_epochs = training.pop("max_epochs")
+    model = {key: training.pop(key) for key in _OF_MODEL}
+    images = TID2013DataModule(dataset, seed=config["seed"], **training)
+    images.setup()  # the dataset is checked before anything is downloaded
+    lightning.seed_everything(config["seed"], workers=True, verbose=False)
+    start = config["model"]
+    regressor = IQARegressor(start["name"], start["weights"], start["seed"], **model)
+    history = History()
+    checkpoint = _checkpoint(folder)
+    key = _key(config)
+    tracker: Tracker = instantiate(cfg.tracker) if getattr(rank_zero_only, "rank", 0) == 0 else NoTracker()
+    with tracker.start(
+        config["name"],
+        run_id=key[:16],
+        folder=folder,
+        group=config["name"],
+        config=config,
+        tags=[dataset.name],
+        steps={"*": "step"},
+    ):
+        trainer: lightning.Trainer = instantiate(
+            cfg.trainer,
+            max_epochs=max_epochs,
+            callbacks=[history, checkpoint],
+            logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker)],
+            default_root_dir=str(folder),
+            enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),
+        )
+        with contextlib.redirect_stdout(sys.stderr):  # the progress bar; stdout is for results
+            trainer.fit(regressor, images, ckpt_path=config["ckpt_path"], weights_only=True)
+        best = history.best()
+        tracker.summary({f"best/{name}": value for name, value in best.items()})
+    if trainer.is_global_zero:
+        result = {
+            "name": config["name"],
+            "kind": "finetune",
+            "dataset": _dataset(dataset, images),
+            "split": _split(images),
+            "scores": {name: {"value": best[name]} for name in ("srocc", "plcc")},
+            "best_epoch": best["epoch"],
+            "epochs": history.epochs,
+            "checkpoint": checkpoint.best_model_path or None,
+            "config": config,
+            "key": key,
+            "versions": _versions(),
+        }
+        write_atomic(folder / "result.json", json.dumps(result, indent=1, allow_nan=False).encode())
+        print(_sentence(result))
+    return float(best["srocc"])
+
+
+class History(Callback):
+    """The validation scores of each epoch; a resumed run continues it.
+
+    Attributes:
+        epochs: ``{"epoch", "srocc", "plcc", "loss"}`` per validated epoch.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the epoch's scores, before the checkpoint is written."""
+        if not trainer.sanity_checking:
+            seen = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("srocc", "plcc", "loss")}
+            self.epochs.append({"epoch": trainer.current_epoch, **seen})
+            log.info(
+                "epoch %d of %s: SROCC %.4f, PLCC %.4f on the validation images",
+                trainer.current_epoch,
+                trainer.max_epochs,
+                seen["srocc"],
+                seen["plcc"],
+            )
+
+    def best(self) -> dict[str, float]:
+        """The first epoch with the highest SROCC, which is the one the checkpoint keeps.
+
+        Raises:
+            ConfigError: If no epoch was validated.
+        """
+        if not self.epochs:
+            raise ConfigError(
+                "no epoch was validated, so there is no best one",
+                advice="training.max_epochs of at least 1, and trainer.limit_val_batches above 0",
+            )
+        return max(self.epochs, key=lambda epoch: epoch["srocc"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.epochs = list(state_dict["epochs"])
+
+
+class TrackerLogger(Logger):
+    """Hands Lightning's metrics to a tracker, which cannot stop the training."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        super().__init__()
+        self._tracker = tracker
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        return "tracker"
+
+    @property
+    def version(self) -> str:
+        """There is one."""
+        return ""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the tracker has the whole config."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row, numbered by the optimiser's step."""
+        self._tracker.log({**metrics, "step": float(step or 0)})
+
+
+def _checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor="val/srocc",
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,  # a second run in the same folder replaces the first
+    )
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    return {str(key): value for key, value in dict(OmegaConf.to_container(cfg, resolve=True)).items()}  # type: ignore[arg-type]
+
+
+def _key(config: dict[str, Any]) -> str:
+    """SHA-256 of the settings that change a result."""
+    told = {key: config[key] for key in ("data", "model", "training", "trainer", "seed")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    ours = {"fmcvqa": __version__, "python": platform.python_version()}
+    return ours | {name: version(name) for name in _PACKAGES}
+
+
+def _dataset(dataset: Any, images: TID2013DataModule) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "stand_in": dataset.stand_in,
+        "images": len(images.train_records) + len(images.val_records),
+        "mos_range": list(dataset.mos_range),
+    }
+
+
+def _split(images: TID2013DataModule) -> dict[str, Any]:
+    sides = {"train": images.train_records, "val": images.val_records}
+    return {
+        "by": images.split,
+        "seed": images.seed,
+        **{f"{side}_images": len(records) for side, records in sides.items()},
+        **{f"{side}_references": sorted({record.reference for record in records}) for side, records in sides.items()},
+    }
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    dataset, split, scores = result["dataset"], result["split"], result["scores"]
+    leak = ", contents shared with training" if split["by"] == "image" else " of held-out references"
+    return (
+        f"best epoch {result['best_epoch']}: SROCC {scores['srocc']['value']:.4f}, PLCC {scores['plcc']['value']:.4f}"
+        f" on {split['val_images']} images{leak} ({dataset['name']})\ncheckpoint: {result['checkpoint']}"
+    )

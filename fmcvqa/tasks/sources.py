@@ -1,0 +1,142 @@
+"""Where a regression's features come from: our store, or a matrix from anybody's file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fmcvqa.data.labels import CSVVideos
+from fmcvqa.data.records import VideoDataset
+from fmcvqa.errors import ConfigError
+from fmcvqa.features.matrix import FeatureMatrix, NonFinite, read_matrix
+from fmcvqa.sealed import file_digest
+
+if TYPE_CHECKING:
+    from fmcvqa.tasks.extract import Extraction
+
+
+@dataclass(frozen=True)
+class LabelledFeatures:
+    """Features and labels that belong together, the features still to be read.
+
+    Attributes:
+        ids: One id per video.
+        mos: MOS per video, [N].
+        identity: SHA-256 that changes with any feature or label.
+        read: Reads the features, rows in the order of ``ids``.
+    """
+
+    ids: list[str]
+    mos: npt.NDArray[np.float64]
+    identity: str
+    read: Callable[[], FeatureMatrix]
+
+
+class FeatureSource(Protocol):
+    """Layers and poolings of a cell, and how to get at them."""
+
+    layers: list[str]
+    pools: list[str]
+
+    def open(self, dataset: VideoDataset, extraction: Callable[[], Extraction]) -> LabelledFeatures:
+        """The dataset's features with its labels."""
+        ...
+
+
+class StoreFeatures:
+    """Our own features; what the store lacks is extracted first.
+
+    Args:
+        layers: Taps a cell uses.
+        pools: ``mean``, ``max`` or both.
+    """
+
+    def __init__(self, layers: Sequence[str], pools: Sequence[str] = ("mean", "max")) -> None:
+        self.layers, self.pools = list(layers), list(pools)
+
+    def open(self, dataset: VideoDataset, extraction: Callable[[], Extraction]) -> LabelledFeatures:
+        """The dataset's features in the store, with its labels.
+
+        Raises:
+            DatasetError: If the dataset is not complete.
+            SomeFailedError: If videos could not be read.
+            ConfigError: If a layer is not among the recipe's taps.
+        """
+        records = dataset.records()
+        made = extraction()
+        taps = made.recipe.taps
+        unknown = [layer for layer in self.layers if layer not in taps]
+        if unknown:
+            raise ConfigError(
+                f"features.layers names {', '.join(unknown)}, which the recipe does not extract",
+                found=f"recipe.taps = {', '.join(taps)}",
+                advice="add the layer to recipe.taps",
+            )
+        store = made.ensure(dataset.name, records)
+        ids = [record.id for record in records]
+        mos = np.array([record.mos for record in records], dtype=np.float64)
+        sources = [store.source_digest(video_id) for video_id in ids]
+        identity = _identity(made.recipe.key(), ids, mos, sources)
+        # All taps at once: the cells of a multirun share one matrix.
+        return LabelledFeatures(ids, mos, identity, lambda: store.load(ids, taps, ("mean", "max")))
+
+
+class MatrixFeatures:
+    """A feature matrix from a file, joined to the labels by its ids where it has them, by row order elsewhere.
+
+    Args:
+        path: A .mat, .npz, .npy or .csv file.
+        array: Array to read where a file holds several.
+        id_column: Column of ids in a .csv.
+        nonfinite: ``error``, or ``zero`` to put 0 in place of values that are not finite.
+        layers: Always ``matrix``, the name of the one block.
+        pools: Always ``all``.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        array: str | None = None,
+        id_column: str | None = None,
+        nonfinite: NonFinite = "error",
+        layers: Sequence[str] = ("matrix",),
+        pools: Sequence[str] = ("all",),
+    ) -> None:
+        if list(layers) != ["matrix"] or list(pools) != ["all"]:
+            raise ConfigError(
+                f"features.layers={list(layers)} of a feature matrix", found="one block, named [matrix], pooled [all]"
+            )
+        self.path, self.array, self.id_column = Path(path), array, id_column
+        self.nonfinite: NonFinite = nonfinite
+        self.layers, self.pools = list(layers), list(pools)
+
+    def open(self, dataset: VideoDataset, extraction: Callable[[], Extraction]) -> LabelledFeatures:
+        """The matrix with the dataset's labels; no video is looked for.
+
+        Raises:
+            FeatureError: If the file holds no matrix that fits the labels.
+            ConfigError: If neither the matrix carries ids nor the labels keep their file's order.
+        """
+        labels = dataset.labels()
+        ids = [label.id for label in labels]
+        mos = np.array([label.mos for label in labels], dtype=np.float64)
+        matrix = read_matrix(self.path, array=self.array, id_column=self.id_column, nonfinite=self.nonfinite)
+        if not matrix.carries_ids and not isinstance(dataset, CSVVideos):
+            raise ConfigError(
+                f"{self.path} carries no ids, so its rows cannot be told apart: {dataset.name} is ordered by id",
+                advice="data=csv with labels in the matrix's order, or a matrix with ids (.npz with ids, .csv with id_column)",
+            )
+        identity = _identity(file_digest(self.path), ids, mos, [str(self.array), str(self.id_column), self.nonfinite])
+        return LabelledFeatures(ids, mos, identity, lambda: matrix.aligned(ids))
+
+
+def _identity(features: str, ids: list[str], mos: npt.NDArray[np.float64], more: list[str]) -> str:
+    return hashlib.sha256(json.dumps([features, ids, mos.tolist(), more]).encode()).hexdigest()

@@ -1,0 +1,225 @@
+"""``fmcvqa sweep``: one cell of a table per job, all splits of a protocol; the table at the end of a multirun."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from fmcvqa.data.records import VideoDataset
+from fmcvqa.errors import SomeFailedError
+from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.regression.evaluate import Evaluation, evaluate
+from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.protocols import Protocol
+from fmcvqa.regression.results import FILE_NAME, build_result, dataset_card, read_result, write_result
+from fmcvqa.regression.svr import Cell, SVRSettings
+from fmcvqa.report.writing import write_report
+from fmcvqa.tasks.extract import Extraction
+from fmcvqa.tasks.job import FAILED, job_folder
+from fmcvqa.tasks.sources import FeatureSource, LabelledFeatures
+from fmcvqa.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> float:
+    """Cross-validate one cell; gives its median SROCC (across datasets: the SROCC).
+
+    A cell whose ``result.json`` carries the same key is not run again unless ``force=true``.
+
+    Raises:
+        DatasetError: If a dataset is not complete.
+        FeatureError: If the features or labels cannot be regressed.
+        ConfigError: If a setting is out of range.
+    """
+    inputs = open_inputs(cfg)
+    key = _key(cfg, inputs)
+    folder = job_folder()
+    previous = None if cfg.force else read_result(folder)
+    if previous is not None and previous["key"] == key:
+        log.info("%s is finished already; force=true runs it again", folder)
+        return objective(previous)
+    evaluation = inputs.evaluate(cell_of(cfg), instantiate(cfg.protocol))
+    result = inputs.result(cfg, evaluation, key)
+    write_result(folder, result)
+    _track(cfg, result)
+    score = result["scores"]["srocc"]
+    spread = f" (std {score['std']:.4f})" if "std" in score else ""
+    print(f"{'+'.join(evaluation.cell.layers)} {evaluation.cell.kernel}: SROCC {objective(result):.4f}{spread}")
+    return objective(result)
+
+
+def cell_of(cfg: DictConfig) -> Cell:
+    """The cell a config asks for."""
+    settings: SVRSettings = instantiate(cfg.regressor)
+    return Cell(
+        layers=tuple(cfg.features.layers),
+        pools=tuple(cfg.features.pools),
+        kernel=settings.kernel,
+        C=settings.C,
+        epsilon=settings.epsilon,
+        gamma=settings.gamma,
+    )
+
+
+def objective(result: dict[str, Any]) -> float:
+    """The median SROCC of a result, or the one SROCC across datasets."""
+    score = result["scores"]["srocc"]
+    return float(score["median"] if "median" in score else score["value"])
+
+
+@dataclass(eq=False)
+class Inputs:
+    """Datasets with their features, read once and shared by the jobs of a process.
+
+    Attributes:
+        dataset: The training set.
+        labelled: Its features and labels.
+        target: The tested set and its features and labels across datasets, or None.
+    """
+
+    dataset: VideoDataset
+    labelled: LabelledFeatures
+    target: tuple[VideoDataset, LabelledFeatures] | None = None
+    _matrices: tuple[FeatureMatrix, FeatureMatrix | None] | None = None
+    _bank: KernelBank | None = None
+
+    def evaluate(self, cell: Cell, protocol: Protocol, *, progress: bool = True) -> Evaluation:
+        """Evaluate a cell, with the kernels of earlier cells."""
+        if self._matrices is None:
+            self._matrices = (self.labelled.read(), self.target[1].read() if self.target else None)
+        features, tested = self._matrices
+        self._bank = self._bank or KernelBank(features, target=tested)
+        other = None if self.target is None or tested is None else (tested, self.target[1].mos)
+        ranges = (self.dataset.mos_range, self.target[0].mos_range) if self.target else None
+        with tqdm(desc="fit", unit="split", leave=False, disable=not progress) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            return evaluate(
+                features, self.labelled.mos, cell, protocol, self._bank, target=other, mos_ranges=ranges, progress=show
+            )
+
+    def result(self, cfg: DictConfig, evaluation: Evaluation, key: str) -> dict[str, Any]:
+        """The ``result.json`` of an evaluation."""
+        return build_result(
+            evaluation,
+            name=cfg.name,
+            dataset=_card(self.dataset, self.labelled),
+            target=_card(*self.target) if self.target else None,
+            config=plain_config(cfg),
+            key=key,
+        )
+
+
+def _card(dataset: VideoDataset, labelled: LabelledFeatures) -> dict[str, Any]:
+    return dataset_card(
+        dataset.name, videos=len(labelled.ids), mos_range=dataset.mos_range, stand_in=dataset.stand_in
+    )
+
+
+_opened: dict[str, Inputs] = {}
+
+
+def open_inputs(cfg: DictConfig) -> Inputs:
+    """The inputs a config asks for; the jobs of one process that ask for the same share them."""
+    cross = cfg.protocol._target_.endswith(".Cross")
+    names = ["data", "model", "recipe", "decoder", "features", *(["target", "target_features"] if cross else [])]
+    whole = plain_config(cfg)
+    parts = {name: whole[name] for name in names}
+    wanted = json.dumps({**parts, "features": {**parts["features"], "layers": None}}, sort_keys=True)
+    source: FeatureSource = instantiate(cfg.features)  # checks layers and pools of this very cell
+    if wanted in _opened:
+        return _opened[wanted]
+
+    def extraction() -> Extraction:
+        return Extraction.from_config(cfg)
+
+    dataset: VideoDataset = instantiate(cfg.data)
+    inputs = Inputs(dataset, source.open(dataset, extraction))
+    if cross:
+        target: VideoDataset = instantiate(cfg.target)
+        tested: FeatureSource = instantiate(cfg.target_features) if source.pools == ["all"] else source
+        inputs.target = (target, tested.open(target, extraction))
+    _opened.clear()  # one set of features is enough memory
+    _opened[wanted] = inputs
+    return inputs
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """A config as plain values, interpolations resolved; what is still missing (``???``) stays so."""
+    plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)  # type: ignore[assignment]
+    return plain
+
+
+def _key(cfg: DictConfig, inputs: Inputs) -> str:
+    """SHA-256 over everything a result depends on: features and labels by content, cell and protocol by value."""
+    target = inputs.target[1].identity if inputs.target else None
+    protocol = plain_config(cfg.protocol)
+    parts = [inputs.labelled.identity, target, cell_of(cfg).as_dict(), protocol]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _track(cfg: DictConfig, result: dict[str, Any]) -> None:
+    tracker: Tracker = instantiate(cfg.tracker)
+    cell = result["cell"]
+    config = {"cell": cell, "dataset": result["dataset"], "target": result["target"], "protocol": result["protocol"]}
+    tags = [result["dataset"]["name"], cell["kernel"], *cell["layers"]]
+    name = f"{'+'.join(cell['layers'])} {cell['kernel']}"
+    started = tracker.start(
+        name,
+        run_id=f"{cfg.name}-{result['key'][:16]}",
+        folder=job_folder(),
+        group=cfg.name,
+        config=config,
+        tags=tags,
+        steps={"cv/*": "split"},
+    )
+    with started as run:
+        for row in result["splits"]:
+            run.log({"split": row["split"], **{f"cv/{name}": row[name] for name in result["scores"]}})
+        run.summary(
+            {
+                f"{score}/{statistic}": value
+                for score, statistics in result["scores"].items()
+                for statistic, value in statistics.items()
+                if isinstance(value, int | float)
+            }
+        )
+        predictions = result["predictions"]
+        run.table("predictions", list(predictions[0]), [list(row.values()) for row in predictions])
+
+
+class TableAtEnd(Callback):
+    """Hydra callback: at the end of a multirun, whatever launcher ran it, the table from the cells' files."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Write tables and figures beside the cells, print the table, and name the cells that failed.
+
+        Raises:
+            SomeFailedError: If a cell failed.
+        """
+        folder = Path(config.hydra.sweep.dir)
+        failed = sorted(folder.glob(f"*/{FAILED}"))
+        if any(folder.glob(f"*/{FILE_NAME}")):
+            files = write_report(folder, folder)
+            print(files.text)
+        if failed:
+            reasons = {path.parent.name: json.loads(path.read_text())["error"] for path in failed}
+            raise SomeFailedError(
+                f"{len(failed)} cells failed: " + "; ".join(f"{cell} ({why})" for cell, why in reasons.items()),
+                advice="mend what they name and run the same command: finished cells are skipped",
+            )
+
+

@@ -1,0 +1,24 @@
+"""Options and fixtures shared by the suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_SILENT", "true")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--real-data", metavar="FOLDER", help="folder of real clips, labels and features")
+
+
+@pytest.fixture(scope="session")
+def real_data(request: pytest.FixtureRequest) -> Path:
+    """The folder given by --real-data; the suite that needs it fails without, never skips."""
+    given = request.config.getoption("--real-data")
+    if not given or not Path(given).is_dir():
+        pytest.fail(f"--real-data={given} is not a folder; try: make test-real DATA=FOLDER")
+    return Path(given)

@@ -1,0 +1,69 @@
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from fmcvqa.errors import ConfigError
+from fmcvqa.features.recipe import FeatureRecipe
+
+BOUND = FeatureRecipe().bind(backbone="inception_v3", weights="ab12", decoder="pyav", decoder_version="18.1.0")
+
+# Every field another way: a field that is added must be put here, and so on a side of the key.
+OTHER: dict[str, Any] = {
+    "taps": ("Mixed_5b",),
+    "resize": None,
+    "crop": 224,
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.5, 0.5, 0.5),
+    "stride": 2,
+    "batchnorm": "per_frame",
+    "jpeg_quality": 95,
+    "precision": "bf16-mixed",
+    "backbone": "resnet50",
+    "weights": "cd34",
+    "decoder": "decord",
+    "decoder_version": "18.2.0",
+}
+
+
+def test_every_field_changes_the_key() -> None:
+    assert set(OTHER) == {field.name for field in fields(FeatureRecipe)}
+    keys = {replace(BOUND, **{name: value}).key() for name, value in OTHER.items()} | {BOUND.key()}
+    assert len(keys) == len(OTHER) + 1
+
+
+def test_the_order_of_taps_does_not_change_the_key() -> None:
+    assert replace(BOUND, taps=BOUND.taps[::-1]).key() == BOUND.key()
+
+
+def test_a_recipe_survives_json() -> None:
+    assert FeatureRecipe.from_dict(BOUND.to_dict()) == BOUND
+
+
+def test_an_unbound_recipe_has_no_key() -> None:
+    with pytest.raises(
+        ValueError, match=r"a recipe has a key only after bind\(\): weights and decoder change features"
+    ):
+        FeatureRecipe().key()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("stride", 0, "recipe.stride is 0. Try: recipe.stride = a whole number from 1"),
+        ("taps", [], "recipe.taps is (). Try: recipe.taps = distinct layer names"),
+        ("batchnorm", "train", "recipe.batchnorm is 'train'. Try: recipe.batchnorm = eval or per_frame"),
+        ("jpeg_quality", 101, "recipe.jpeg_quality is 101. Try: recipe.jpeg_quality = 1-100 or null"),
+        ("crop", 0, "recipe.crop is 0. Try: recipe.crop = pixels from 1, or null for native resolution"),
+        ("precision", "64", "recipe.precision is '64'. Try: recipe.precision = 32-true, bf16-mixed, 16-mixed"),
+    ],
+)
+def test_values_out_of_range(name: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        FeatureRecipe(**{name: value})  # type: ignore[arg-type]
+    assert str(error.value) == message
+
+
+def test_a_foreign_dict_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"this is not a feature recipe: its names are size\. Found: a recipe has "):
+        FeatureRecipe.from_dict({"size": 3})

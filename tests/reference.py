@@ -1,0 +1,67 @@
+"""The slow, obvious way to the same numbers: the oracle of the fast one.
+
+Frame by frame with batches of one, the whole torchvision network with hooks, a loop over channel pairs' matrix,
+every frame's vector kept, scikit-learn on the raw concatenation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torchvision.transforms.v2 import functional as F
+
+
+def read_frames(path: Path) -> list[npt.NDArray[np.uint8]]:
+    """Every frame of an unrotated 8-bit clip as RGB [h, w, 3]."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def preprocess(frame: npt.NDArray[np.uint8], resize: int, crop: int) -> torch.Tensor:
+    """One frame to [1, 3, crop, crop], by torchvision's own transforms."""
+    image = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
+    image = F.center_crop(F.resize(image, [resize], antialias=True), [crop, crop])
+    return F.normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def tap_maps(network: nn.Module, image: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
+    """The output of each tap of the whole network, by forward hooks."""
+    maps: dict[str, torch.Tensor] = {}
+    modules = dict(network.named_modules())
+    hooks = [
+        modules[tap].register_forward_hook(lambda _, __, out, tap=tap: maps.__setitem__(tap, out.detach()))
+        for tap in taps
+    ]
+    with torch.no_grad():
+        network.eval()(image)
+    for hook in hooks:
+        hook.remove()
+    return maps
+
+
+def vector(maps: torch.Tensor) -> npt.NDArray[np.float64]:
+    """The Gram triangle of one frame's map [1, c, h, w] in float64, or the map itself where it is 1x1."""
+    _, c, h, w = maps.shape
+    if h == w == 1:
+        return maps.double().flatten().numpy()
+    f = maps[0].reshape(c, h * w).double().numpy()
+    gram = f @ f.T / (c * h * w)
+    return np.concatenate([gram[row, row:] for row in range(c)])
+
+
+def video_features(
+    path: Path, network: nn.Module, taps: Sequence[str], resize: int, crop: int
+) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
+    """{(tap, pool): [d]} of one clip, every frame's vector kept until the end."""
+    frames = [tap_maps(network, preprocess(frame, resize, crop), taps) for frame in read_frames(path)]
+    out = {}
+    for tap in taps:
+        stacked = np.stack([vector(maps[tap]) for maps in frames])
+        out[tap, "mean"], out[tap, "max"] = stacked.mean(0), stacked.max(0)
+    return out

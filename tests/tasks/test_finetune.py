@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from PIL import Image
+
+from fmcvqa import configs
+from fmcvqa.data.records import ImageRecord
+from fmcvqa.errors import ConfigError, DatasetError
+from fmcvqa.models.backbones import Trunk
+from fmcvqa.tasks import finetune
+
+
+class Noisy:
+    """Six contents at four levels of noise, 40 x 40 pixels; less noise, higher MOS."""
+
+    name, stand_in, mos_range = "Noisy", True, (0.0, 9.0)
+
+    def __init__(self, root: str, complete: bool = True) -> None:
+        self.root, self.complete = Path(root), complete
+
+    def records(self) -> list[ImageRecord]:
+        if not self.complete:
+            raise DatasetError("3 of 24 images are missing")
+        self.root.mkdir(exist_ok=True)
+        rng = np.random.default_rng(0)
+        found = []
+        for reference in range(6):
+            for level in range(4):
+                path = self.root / f"{reference}_{level}.png"
+                noise = rng.normal(0, 1 + 30 * level, (40, 40, 3))
+                Image.fromarray((128 + 10 * reference + noise).clip(0, 255).astype(np.uint8)).save(path)
+                found.append(ImageRecord(path.stem, path, 8.0 - 2 * level, f"R{reference}"))
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(finetune, "job_folder", lambda: tmp_path / "run")
+
+
+def config(tmp_path: Path, *overrides: str) -> DictConfig:
+    common = [
+        "~data",
+        f"+data._target_={__name__}.Noisy",
+        f"+data.root={tmp_path / 'images'}",
+        "model=squeezenet1_1",
+        "model.weights=none",
+        "training=strong",
+        "training.crop=36",
+        "training.head_hidden=16",
+        "training.batch_size=6",
+        "training.num_workers=0",
+        "training.lr=3e-4",
+        "training.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "tracker=none",
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(configs.conf_dir())):
+        return compose("finetune", overrides=[*common, *overrides])
+
+
+def result(tmp_path: Path) -> dict[str, Any]:
+    return dict(json.loads((tmp_path / "run" / "result.json").read_text()))
+
+
+def test_it_learns_and_leaves_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = finetune.run(config(tmp_path, "training.max_epochs=8"))
+    assert best > 0.9
+    told = result(tmp_path)
+    path = tmp_path / "run" / "best.ckpt"
+    assert told["dataset"] == {"name": "Noisy", "stand_in": True, "images": 24, "mos_range": [0.0, 9.0]}
+    assert told["split"] == {
+        "by": "reference",
+        "seed": 0,
+        "train_images": 16,
+        "val_images": 8,
+        "train_references": ["R0", "R1", "R3", "R4"],
+        "val_references": ["R2", "R5"],
+    }
+    assert [epoch["epoch"] for epoch in told["epochs"]] == list(range(8))
+    assert told["scores"]["srocc"]["value"] == best == max(epoch["srocc"] for epoch in told["epochs"])
+    assert told["epochs"][told["best_epoch"]]["plcc"] == told["scores"]["plcc"]["value"]
+    assert told["config"]["training"]["optimizer"] == "adamw" and told["versions"]["torch"] == torch.__version__
+    assert told["checkpoint"] == str(path)
+    content = torch.load(path, weights_only=True)
+    assert content["epoch"] == told["best_epoch"]
+    assert torch.load(path.with_name("last.ckpt"), weights_only=True)["epoch"] == 7
+    rows = (tmp_path / "run" / "logs" / "version_0" / "metrics.csv").read_text().splitlines()
+    assert "val/srocc" in rows[0] and len(rows) >= 8
+    assert capsys.readouterr().out == (
+        f"best epoch {told['best_epoch']}: SROCC {best:.4f}, PLCC {told['scores']['plcc']['value']:.4f} on 8 images of "
+        f"held-out references (Noisy)\ncheckpoint: {path}\n"
+    )
+    assert Trunk("squeezenet1_1", ["features.6"], path).taps == ("features.6",)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ("training.max_epochs=3", "training.schedule=constant", "training.optimizer=sgd")
+    finetune.run(config(tmp_path, *settings))
+    whole = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    epochs = result(tmp_path)["epochs"]
+
+    monkeypatch.setattr(finetune, "job_folder", lambda: tmp_path / "halves")
+    finetune.run(config(tmp_path, *settings, "training.max_epochs=1"))
+    last = tmp_path / "halves" / "last.ckpt"
+    finetune.run(config(tmp_path, *settings, f"ckpt_path={last}"))
+    halves = torch.load(last, weights_only=True)["state_dict"]
+    assert all(torch.equal(whole[key], halves[key]) for key in whole)
+    assert json.loads((tmp_path / "halves" / "result.json").read_text())["epochs"] == epochs
+
+
+def test_the_authors_split_is_called_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finetune.run(config(tmp_path, "training.split=image", "trainer.precision=bf16-mixed"))
+    assert result(tmp_path)["split"]["by"] == "image"
+    assert " on 6 images, contents shared with training (Noisy)\n" in capsys.readouterr().out
+
+
+def test_wandb_sees_every_epoch_offline(tmp_path: Path) -> None:
+    finetune.run(config(tmp_path, "tracker=wandb", "training.max_epochs=2"))
+    runs = list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(runs) == 1
+    assert runs[0].stem == f"run-{result(tmp_path)['key'][:16]}"
+    content = runs[0].read_bytes()
+    assert content.count(b"val/srocc") >= 2 and b"best/srocc" in content
+
+
+def test_nothing_starts_on_an_incomplete_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="3 of 24 images are missing"):
+        finetune.run(config(tmp_path, "+data.complete=false", "model.weights=/nowhere/at/all.pth"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_epoch_no_result(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        finetune.run(config(tmp_path, "training.max_epochs=0"))
+    assert str(caught.value) == (
+        "no epoch was validated, so there is no best one. "
+        "Try: training.max_epochs of at least 1, and trainer.limit_val_batches above 0"
+    )
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_the_paper_recipe_is_as_stated() -> None:
+    with initialize_config_dir(version_base="1.3", config_dir=str(configs.conf_dir())):
+        cfg = compose("finetune")
+    assert dict(cfg.training) == {
+        "batch_size": 32, "max_epochs": 50, "optimizer": "sgd", "lr": 1e-3, "momentum": 0.7, "weight_decay": 0.0,
+        "schedule": "constant", "head_hidden": 1024, "mos_range": None, "resize": [338, 338], "crop": 299,
+        "augment": False, "split": "reference", "val_fraction": 0.25, "num_workers": 2,
+    }  # fmt: skip
+    assert dict(cfg.model) == {"name": "inception_v3", "weights": "imagenet", "seed": 0}

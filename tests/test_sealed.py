@@ -1,0 +1,58 @@
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from fmcvqa.sealed import DamagedError, read_sealed, write_atomic, write_sealed
+
+ARRAYS = {"a/mean": np.arange(20, dtype=np.float32), "b": np.ones((2, 3))}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "sub" / "x", ARRAYS, {"frames": 3, "name": "ünï"})
+    arrays, record = read_sealed(tmp_path / "sub" / "x")
+    assert record == {"frames": 3, "name": "ünï"}
+    assert set(arrays) == set(ARRAYS)
+    assert all(
+        np.array_equal(arrays[name], array) and arrays[name].dtype == array.dtype for name, array in ARRAYS.items()
+    )
+
+
+def test_equal_content_is_equal_bytes(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "x", ARRAYS, {"b": 1, "a": 2})
+    write_sealed(tmp_path / "y", dict(reversed(ARRAYS.items())), {"a": 2, "b": 1})
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "x", ARRAYS, {"frames": 3})
+    whole = (tmp_path / "x").read_bytes()
+    for seed in range(300):
+        random = Random(seed)
+        data = bytearray(whole)
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        (tmp_path / "y").write_bytes(data)
+        with pytest.raises(DamagedError):
+            read_sealed(tmp_path / "y")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 100, -1])
+def test_a_cut_file_is_noticed(tmp_path: Path, keep: int) -> None:
+    write_sealed(tmp_path / "x", ARRAYS, {})
+    (tmp_path / "y").write_bytes((tmp_path / "x").read_bytes()[:keep])
+    with pytest.raises(DamagedError):
+        read_sealed(tmp_path / "y")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomic(tmp_path / "x", b"old")
+
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fmcvqa.sealed.os.fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
