@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
-from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from fmcvqa.errors import ConfigError, FmcvqaError
 
@@ -116,7 +118,10 @@ def _center_crop(frames: torch.Tensor, crop: int | None) -> torch.Tensor:
 
 
 def _through_jpeg(frames: torch.Tensor, quality: int) -> torch.Tensor:
-    """Each frame as it comes back from a JPEG file (4:2:0, as OpenCV and Pillow write)."""
-    written = encode_jpeg(list(frames.cpu().contiguous().unbind()), quality=quality)
-    read = [decode_jpeg(data, mode=ImageReadMode.RGB) for data in written]
-    return torch.stack(read).to(frames.device)
+    """Each frame as it comes back from a JPEG file (4:2:0, as Pillow and OpenCV write by default)."""
+    read = []
+    for frame in frames.permute(0, 2, 3, 1).cpu().numpy():
+        file = io.BytesIO()
+        Image.fromarray(frame).save(file, "JPEG", quality=quality)
+        read.append(torch.from_numpy(np.array(Image.open(file))))
+    return torch.stack(read).permute(0, 3, 1, 2).to(frames.device)

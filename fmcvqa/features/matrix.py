@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,10 +185,11 @@ def _pick(arrays: Mapping[str, Any], name: str | None, file: Path) -> FloatArray
 
 def _read_mat(file: Path, name: str | None, id_column: str | None) -> _Read:
     from scipy.io import loadmat  # here: not every reader needs scipy
+    from scipy.io.matlab import MatReadError
 
     try:
         arrays = loadmat(file)
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+    except (MatReadError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
         advice = "save it with -v7 or as .npz; version 7.3 files are HDF5"
         raise FeatureError(f"cannot read {file} as a MATLAB file: {error}", advice=advice) from error
     return _pick(arrays, name, file), None
@@ -196,7 +199,7 @@ def _read_npz(file: Path, name: str | None, id_column: str | None) -> _Read:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise FeatureError(f"cannot read {file} as an .npz file: {error}") from error
     ids = arrays.get("ids")
     named = [str(i) for i in ids] if ids is not None and ids.ndim == 1 and ids.dtype.kind in "US" else None

@@ -138,14 +138,27 @@ def load_backbone(name: str, weights: str | Path, *, seed: int = 0) -> nn.Module
     if weights == "none":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return _without_head(_empty_network(spec), spec)
+            return _random_network(spec)
     read = imagenet_weights(name) if weights == "imagenet" else file_weights(name, Path(weights))
     return _fill(spec, read)
 
 
 def _empty_network(spec: BackboneSpec, transform_input: bool = False) -> nn.Module:
-    options = {"init_weights": True, "transform_input": transform_input} if spec.name == "inception_v3" else {}
+    options = {"init_weights": False, "transform_input": transform_input} if spec.name == "inception_v3" else {}
     network: nn.Module = get_model(spec.name, weights=None, **options)
+    return network
+
+
+def _random_network(spec: BackboneSpec) -> nn.Module:
+    """The random start of torchvision, but He's for InceptionV3.
+
+    Its own has one spread for all layers whatever their width: an untrained network in eval mode answers with 1e9.
+    """
+    network = _without_head(_empty_network(spec), spec)
+    if isinstance(network, Inception3):
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     return network
 
 

@@ -104,7 +104,7 @@ class IQARegressor(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log SROCC and PLCC over all validation images; not of a sanity check, whose few images say nothing."""
         if not self.trainer.sanity_checking:
-            self.log_dict(self.val_scores.compute(), prog_bar=True)
+            self.log_dict(self.val_scores.compute(), prog_bar=True, sync_dist=True)
         self.val_scores.reset()
 
     def configure_optimizers(self) -> Any:

@@ -15,7 +15,7 @@ from fmcvqa.errors import ConfigError, FeatureError
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.fitting import Outcome, SplitTask, run_task
 from fmcvqa.regression.folds import Fold
-from fmcvqa.regression.intervals import Tested, bootstrap_ci95
+from fmcvqa.regression.intervals import ScoredSplit, bootstrap_ci95
 from fmcvqa.regression.kernels import KernelBank
 from fmcvqa.regression.protocols import Cross, Protocol
 from fmcvqa.regression.scores import SCORES, all_scores, plcc
@@ -214,7 +214,7 @@ def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -
     tested = [_tested(plan, plan.scored[i], outcomes[i]) for i in numbers]
     rows = [_row(i, plan, outcomes[i], part) for i, part in zip(numbers, tested, strict=True)]
     first = len(plan.bank.features) if cross else 0
-    local = [Tested(part.rows - first, part.mos, part.predicted, part.mapped) for part in tested]
+    local = [ScoredSplit(part.rows - first, part.mos, part.predicted, part.mapped) for part in tested]
     intervals = bootstrap_ci95(local, len(plan.ids) - first, resamples, plan.protocol.seed)
     described = plan.protocol.describe() | {"splits_sha256": splits_digest(plan.splits)}
     scores = {name: _score([row[name] for row in rows], intervals[name], cross) for name in SCORES}
@@ -222,14 +222,14 @@ def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -
     return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted)
 
 
-def _tested(plan: _Plan, rows: npt.NDArray[np.intp], outcome: Outcome) -> Tested:
+def _tested(plan: _Plan, rows: npt.NDArray[np.intp], outcome: Outcome) -> ScoredSplit:
     predicted, mapped = plan.to_target(outcome.predicted[rows]), outcome.mapped[rows]
     if plan.protocol.mapping == "train":  # a logistic fitted on the source speaks in the source's range
         mapped = plan.to_target(mapped)
-    return Tested(rows, plan.mos[rows], predicted, mapped)
+    return ScoredSplit(rows, plan.mos[rows], predicted, mapped)
 
 
-def _row(number: int, plan: _Plan, outcome: Outcome, part: Tested) -> dict[str, Any]:
+def _row(number: int, plan: _Plan, outcome: Outcome, part: ScoredSplit) -> dict[str, Any]:
     try:
         scores = all_scores(part.mos, part.predicted, part.mapped)
     except FeatureError as error:
@@ -245,7 +245,7 @@ def _score(values: list[float], interval: tuple[float, float], cross: bool) -> d
     return {"median": median, "mean": mean, "std": std, "ci95": list(interval)}
 
 
-def _predictions(plan: _Plan, tested: list[Tested]) -> list[dict[str, Any]]:
+def _predictions(plan: _Plan, tested: list[ScoredSplit]) -> list[dict[str, Any]]:
     sums, counts = np.zeros(len(plan.ids)), np.zeros(len(plan.ids))
     for part in tested:
         sums[part.rows] += part.predicted

@@ -12,7 +12,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class ScoredSplit:
     """One split's tested videos.
 
     Attributes:
@@ -28,7 +28,9 @@ class Tested:
     mapped: Float64
 
 
-def bootstrap_ci95(tested: Sequence[Tested], videos: int, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+def bootstrap_ci95(
+    tested: Sequence[ScoredSplit], videos: int, resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
     """The 95 % percentile interval of each score's median over the splits.
 
     Videos are drawn with replacement, the same draw for all splits; each split's score is taken over its own drawn
@@ -112,7 +114,7 @@ def weighted_rmse(x: Float64, y: Float64, weights: Float64) -> Float64:
         return np.asarray(np.sqrt((weights @ (x - y) ** 2) / weights.sum(axis=1)))
 
 
-_WEIGHTED: dict[str, Callable[[Tested, Float64], Float64]] = {
+_WEIGHTED: dict[str, Callable[[ScoredSplit, Float64], Float64]] = {
     "srocc": lambda part, weights: weighted_srocc(part.predicted, part.mos, weights),
     "krocc": lambda part, weights: weighted_krocc(part.predicted, part.mos, weights),
     "plcc": lambda part, weights: weighted_plcc(part.predicted, part.mos, weights),

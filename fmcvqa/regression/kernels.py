@@ -191,7 +191,8 @@ class KernelBank:
 def _scale_rows(raw: FloatArray, scale: ColumnScale, out: FloatArray) -> None:
     # Rounding the shift to float32 moves all rows alike, and neither kernel sees a translation.
     shift = scale.shift.astype(raw.dtype if raw.dtype == np.float64 else out.dtype)
-    factor = (1.0 / scale.scale).astype(out.dtype)
+    with np.errstate(over="ignore"):  # a kernel that is not finite is an error where it is used
+        factor = (1.0 / scale.scale).astype(out.dtype)
     for row in range(0, len(raw), _ROWS_AT_ONCE):
         here = slice(row, row + _ROWS_AT_ONCE)
         np.subtract(raw[here], shift, out=out[here], casting="same_kind")
@@ -215,7 +216,7 @@ def refuse_too_many(count: int, max_bytes: int) -> None:
         raise FeatureError(
             f"the kernels of {count} videos need {working_bytes(count) / 2**30:.1f} GiB of working memory",
             found=f"a limit of {max_bytes / 2**30:.1f} GiB",
-            advice="raise the limit, or use kernel=linear, which needs no kernels",
+            advice="evaluate fewer videos, or raise max_bytes",
         )
 
 

@@ -11,11 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit
 
 from fmcvqa.errors import ConfigError, FeatureError
-from fmcvqa.regression.scaling import PER_FOLD, SCALERS, Rows
-from fmcvqa.regression.splits import Split, read_splits
+from fmcvqa.regression.scaling import PER_FOLD, SCALERS
+from fmcvqa.regression.splits import Split, holdouts, k_folds, read_splits
 from fmcvqa.regression.svr import Cell, Gamma
 
 FittedOn = Literal["train", "test"]
@@ -271,44 +270,6 @@ class Cross(Protocol):
         if self.selection == "best_of_100":
             return k_folds(np.arange(count), groups, 5, 20, self.seed)
         return [Split(np.arange(count), np.arange(0))]
-
-
-def k_folds(rows: Rows, groups: npt.NDArray[Any] | None, folds: int, repeats: int, seed: int) -> list[Split]:
-    """Shuffled k-fold splits of these rows, ``repeats`` times; round r is seeded by ``seed + r``.
-
-    Args:
-        rows: Row numbers.
-        groups: Group label of every row of the whole set, or None.
-        folds: Number of folds.
-        repeats: Number of rounds.
-        seed: Of the first round.
-
-    Raises:
-        FeatureError: If there are fewer videos, or groups, than folds.
-    """
-    have = len(rows) if groups is None else len(np.unique(groups[rows]))
-    if have < folds:
-        what = "videos" if groups is None else "groups of videos"
-        raise FeatureError(f"{have} {what} cannot make {folds} folds", advice="fewer folds, or more videos")
-    found: list[Split] = []
-    for turn in range(repeats):
-        maker = (KFold if groups is None else GroupKFold)(folds, shuffle=True, random_state=seed + turn)
-        found += [
-            Split(rows[train], rows[test])
-            for train, test in maker.split(rows, groups=None if groups is None else groups[rows])
-        ]
-    return found
-
-
-def holdouts(rows: Rows, groups: npt.NDArray[Any] | None, fraction: float, rounds: int, seed: int) -> list[Split]:
-    """Random splits of these rows with this share (of videos, or of groups) held out."""
-    if groups is not None and len(np.unique(groups[rows])) < 2:
-        raise FeatureError("videos of a single group cannot be split", advice="give more groups, or none")
-    maker = (ShuffleSplit if groups is None else GroupShuffleSplit)(rounds, test_size=fraction, random_state=seed)
-    return [
-        Split(rows[train], rows[test])
-        for train, test in maker.split(rows, groups=None if groups is None else groups[rows])
-    ]
 
 
 def _inner_seed(seed: int, index: int) -> int:

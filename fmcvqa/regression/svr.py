@@ -180,9 +180,15 @@ class FittedSVR:
 
 
 def fit_svr(
-    kernel: Float64, train: npt.NDArray[np.intp], mos: Float64, settings: SVRSettings, *, scale_mos: bool = True
+    kernel: Float64,
+    train: npt.NDArray[np.intp],
+    mos: Float64,
+    settings: SVRSettings,
+    *,
+    scale_mos: bool = True,
+    tol: float = 1e-3,
 ) -> FittedSVR:
-    """Fit scikit-learn's SVR on the training fold, with its own defaults for tolerance and shrinking.
+    """Fit scikit-learn's SVR on the training fold.
 
     Args:
         kernel: ``[N, N]``; only rows and columns of ``train`` are looked at.
@@ -190,6 +196,8 @@ def fit_svr(
         mos: ``[N]``; only ``train`` is looked at.
         settings: Penalty and tube; the kernel is what it is.
         scale_mos: Standardise the MOS by the training fold's mean and standard deviation (ddof 0).
+        tol: Where the solver stops; scikit-learn's default. Predictions are determined to about this much of a
+            MOS standard deviation: where many points tie, rounding alone decides between solutions so near.
 
     Raises:
         FeatureError: If the MOS of the training fold are all the same.
@@ -198,6 +206,6 @@ def fit_svr(
     mean, scale = (float(known.mean()), float(known.std())) if scale_mos else (0.0, 1.0)
     if known.min() == known.max():
         raise FeatureError(f"the MOS of all {len(train)} training videos are {known[0]:g}", advice="check the labels")
-    model = SVR(kernel="precomputed", C=settings.C, epsilon=settings.epsilon)
+    model = SVR(kernel="precomputed", C=settings.C, epsilon=settings.epsilon, tol=tol)
     model.fit(kernel[np.ix_(train, train)], (known - mean) / scale)
     return FittedSVR(train[model.support_], model.dual_coef_[0], float(model.intercept_[0]), mean, scale)

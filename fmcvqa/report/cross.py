@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fmcvqa.report import grid
 from fmcvqa.report.groups import Group
+from fmcvqa.report.notes import banner, mapping_text
 from fmcvqa.report.published import TABLE_3_NOTES, PublishedCross, published_cross
 from fmcvqa.report.results import CellResult
-from fmcvqa.report.tables import banner, mapping_text
 
 CROSS_COLUMNS = (
     "direction",

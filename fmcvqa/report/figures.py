@@ -40,6 +40,25 @@ def _png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
+def _heading(figure: Figure, *lines: str) -> None:
+    width = int(11 * figure.get_figwidth())  # letters that fit at this size
+    figure.suptitle("\n".join(_wrapped(line, width) for line in lines), fontsize=_TITLE)
+
+
+def _label(text: str) -> str:
+    """Layers as an axis writes them: a long set on a line per layer."""
+    return text if len(text) <= 40 else text.replace("+", "+\n")
+
+
+def _label_width(labels: Sequence[str]) -> float:
+    """Inches that an axis with these labels needs beside what it labels."""
+    return 1.2 + 0.078 * max(len(line) for label in labels for line in label.split("\n"))
+
+
+def _lines(labels: Sequence[str]) -> int:
+    return sum(label.count("\n") + 1 for label in labels)
+
+
 def _set_name(card: DatasetCard) -> str:
     said = "stand-in" in card.name.lower()
     return f"{card.name} (stand-in)" if card.stand_in and not said else card.name
@@ -75,7 +94,7 @@ def scatter_png(group: Group) -> bytes:
         axes.legend(loc="upper left", fontsize=_TEXT - 1, frameon=False)
         axes.set_xlabel(f"predicted MOS, mean over the splits ({_range(best.dataset)})", fontsize=_TEXT)
     else:
-        axes.set_xlabel(f"predicted MOS, trained on {_set_name(best.dataset)}", fontsize=_TEXT)
+        axes.set_xlabel(_wrapped(f"predicted MOS, trained on {_set_name(best.dataset)}", 50), fontsize=_TEXT)
     axes.set_ylabel(f"MOS ({_range(rated)})", fontsize=_TEXT)
     lines = [_wrapped(group_name(group), 46), _wrapped(_cell_name(best), 46), _score_text(best)]
     axes.set_title("\n".join(lines), fontsize=_TITLE)
@@ -125,7 +144,8 @@ def heatmap_png(group: Group, table_rows: Sequence[CellResult]) -> bytes:
     """
     layers = list(dict.fromkeys(result.cell.layers_text for result in table_rows))
     kernels = list(dict.fromkeys(result.cell.kernel for result in table_rows))
-    figure = _figure(3.2 + 1.5 * len(kernels), 1.3 + 0.42 * len(layers))
+    labels = [_label(text) for text in layers]
+    figure = _figure(max(4.8, _label_width(labels) + 1.5 * len(kernels)), 1.5 + 0.42 * _lines(labels))
     panels = np.atleast_1d(figure.subplots(1, 2, sharey=True))
     for axes, score, name in zip(panels, ("srocc", "plcc"), ("SROCC", "PLCC"), strict=True):
         values = np.full((len(layers), len(kernels)), np.nan)
@@ -134,14 +154,14 @@ def heatmap_png(group: Group, table_rows: Sequence[CellResult]) -> bytes:
             values[place] = np.fmax(values[place], result.scores[score].value)
         _heat(axes, values, name)
         axes.set_xticks(range(len(kernels)), kernels, fontsize=_TEXT)
-        axes.set_yticks(range(len(layers)), layers, fontsize=_TEXT)
+        axes.set_yticks(range(len(layers)), labels, fontsize=_TEXT)
         axes.set_xlabel("kernel", fontsize=_TEXT)
         best = kernels.index(group.best.cell.kernel), layers.index(group.best.cell.layers_text)
         for colour, width in (("white", 4.0), (BLACK, 2.0)):  # seen on light and on dark
             axes.add_patch(Rectangle((best[0] - 0.46, best[1] - 0.44), 0.92, 0.88, fill=False, ec=colour, lw=width))
     panels[0].set_ylabel("layers", fontsize=_TEXT)
     kind = "median over splits" if group.first.target is None else "all target videos"
-    figure.suptitle(f"{group_name(group)}: {kind}, best SROCC framed", fontsize=_TITLE)
+    _heading(figure, group_name(group), f"{kind}, best SROCC framed")
     return _png(figure)
 
 
@@ -164,7 +184,8 @@ def splits_png(group: Group, table: CellTable) -> bytes:
     For real sets a diamond marks the published median.
     """
     rows = table.rows
-    figure = _figure(7.2, 1.3 + 0.3 * len(rows))
+    labels = [_label(", ".join(filter(None, [_cell_name(row.result), row.settings]))) for row in rows]
+    figure = _figure(max(7.2, _label_width(labels) + 3.6), 1.5 + 0.3 * _lines(labels))
     panels = np.atleast_1d(figure.subplots(1, 2, sharey=True))
     kernels = list(dict.fromkeys(row.result.cell.kernel for row in rows))
     for axes, score, name in zip(panels, ("srocc", "plcc"), ("SROCC", "PLCC"), strict=True):
@@ -176,13 +197,12 @@ def splits_png(group: Group, table: CellTable) -> bytes:
         axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         axes.set_axisbelow(True)
         _plain(axes)
-    labels = [", ".join(filter(None, [_cell_name(row.result), row.settings])) for row in rows]
     panels[0].set_yticks(range(len(rows)), labels, fontsize=_TEXT - 1)
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     panels[1].tick_params(axis="y", length=0)
     count = len(group.first.splits["srocc"])
     marks = "; diamond: published median" if any(row.published for row in rows) and not group.first.stand_in else ""
-    figure.suptitle(f"{group_name(group)}: {count} splits per cell, line at the median{marks}", fontsize=_TITLE)
+    _heading(figure, group_name(group), f"{count} splits per cell, line at the median{marks}")
     return _png(figure)
 
 

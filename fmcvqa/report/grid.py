@@ -33,6 +33,12 @@ def exact(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(float(value))
 
 
+def filled(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The same table without the columns that are empty in every row."""
+    kept = [i for i in range(len(headers)) if any(row[i] for row in rows)]
+    return [headers[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
     """A markdown table; the first ``left`` columns are left aligned, the others right."""
     lines = [_line(headers), "|" + "|".join([":---"] * left + ["---:"] * (len(headers) - left)) + "|"]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fmcvqa.report.results import Cell, CellResult, ResultError
+from fmcvqa.report.fields import ResultError
+from fmcvqa.report.results import Cell, CellResult
 
 _SETTINGS = 3  # the last part of a group's identity
 _IN_CELL = {"C", "epsilon", "gamma", "pools", "layers", "kernel"}
@@ -126,8 +127,7 @@ def _slugs(identities: Sequence[tuple[str, ...]]) -> list[str]:
 
     refine(identities, 0)
     taken = list(slugs.values())
-    numbered = [_join(slug, str(i)) if taken.count(slug) > 1 else slug for i, slug in enumerate(taken, start=1)]
-    return numbered
+    return [_join(slug, str(i)) if taken.count(slug) > 1 else slug for i, slug in enumerate(taken, start=1)]
 
 
 def _join(*parts: str) -> str:

@@ -9,7 +9,7 @@ from fmcvqa.report.differences import Differences
 from fmcvqa.report.grid import decimal
 from fmcvqa.report.groups import Group, differing_configuration
 from fmcvqa.report.published import PAPER_LAYERS, TABLE_1, PublishedTable
-from fmcvqa.report.results import Cell
+from fmcvqa.report.results import Cell, CellResult
 from fmcvqa.report.selection import Selection
 
 
@@ -27,34 +27,38 @@ def banner(group: Group) -> str:
     return " ".join(line for line in lines if line)
 
 
-def _notes(
-    group: Group,
-    rows: Sequence[Row],
-    published: PublishedTable | None,
-    differences: Differences | None,
-    selection: Selection | None,
+def table_notes(
+    group: Group, published: PublishedTable | None, differences: Differences | None, selection: Selection | None
 ) -> tuple[str, ...]:
+    """All notes of a table of cells.
+
+    Args:
+        group: Its cells.
+        published: The paper's table, where a cell has a number beside it from there.
+        differences: The cells against the best one.
+        selection: The best cell's score without the advantage of having been picked.
+    """
     first = group.first
     low, high = first.dataset.mos_range
     notes = [
         f"{first.dataset.videos} videos, MOS on a scale from {low:g} to {high:g}. Protocol: {group.protocol_text}.",
         "The standard deviation is that from split to split: not the error of the median, nor that of a difference "
         "between two cells, which share their splits.",
-        *_interval_notes(rows),
+        *_interval_notes(group.results),
         f"PLCC is raw; PLCC mapped follows a 4-parameter logistic {mapping_text(group)}. RMSE is in MOS units.",
-        *_selection_notes(len(rows), selection),
+        *_selection_notes(len(group.results), selection),
         *([] if differences is None else [differences.note]),
-        *([] if first.control else _missing_notes(rows)),
+        *([] if first.control else _missing_notes(group.results)),
         *_mixture_notes(group),
     ]
-    if published is not None and any(row.published for row in rows):
+    if published is not None:
         notes.append(f"Published: {published.title} of the paper, median of 100 splits, without spread.")
         notes += published.notes
     return tuple(notes)
 
 
-def _interval_notes(rows: Sequence[Row]) -> list[str]:
-    if not any(row.result.scores["srocc"].ci95 for row in rows):
+def _interval_notes(results: Sequence[CellResult]) -> list[str]:
+    if not any(result.scores["srocc"].ci95 for result in results):
         return []
     return ["SROCC 95 %: bootstrap interval of the median over videos, with the regressors as they were fitted."]
 
@@ -74,19 +78,20 @@ def _selection_notes(k: int, selection: Selection | None) -> list[str]:
         return [text]
     return [
         f"{text} A best cell picked on resampled videos and scored on those left out reaches SROCC "
-        f"{grid.decimal(selection.apart)} (mean of {selection.rounds} rounds, a cautious estimate); picked and "
-        f"scored on the same videos {grid.decimal(selection.together)}. Both take each video's mean test prediction."
+        f"{decimal(selection.apart)} (mean of {selection.rounds} rounds, a cautious estimate); picked and "
+        f"scored on the same videos {decimal(selection.together)}. Both take each video's mean test prediction."
     ]
 
 
 def _mixture_notes(group: Group) -> list[str]:
     differing = differing_configuration(group.results)
-    return [f"The cells were not all run alike; their configurations differ in {', '.join(differing)}."] if differing else []
+    text = f"The cells were not all run alike; their configurations differ in {', '.join(differing)}."
+    return [text] if differing else []
 
 
-def _missing_notes(rows: Sequence[Row]) -> list[str]:
+def _missing_notes(results: Sequence[CellResult]) -> list[str]:
     """Names the cells of the paper's 14 that are not there, where the layers are the paper's."""
-    there = {(row.result.cell.layer_set, row.result.cell.kernel) for row in rows}
+    there = {(result.cell.layer_set, result.cell.kernel) for result in results}
     if any(not layers <= set(PAPER_LAYERS) for layers, _ in there):
         return []
     missing = [
@@ -95,5 +100,3 @@ def _missing_notes(rows: Sequence[Row]) -> list[str]:
         if (layers, kernel) not in there
     ]
     return [f"Not run, of the paper's 14 cells: {', '.join(missing)}."] if missing else []
-
-

@@ -74,7 +74,7 @@ def _cells(
 
 
 _POOLING = (
-    "The paper's abstract names maximum pooling over time; its section III.C, followed here, average and maximum."
+    "The paper's abstract names maximum pooling over time; its section III.C average and maximum, the default here."
 )
 
 TABLE_1 = PublishedTable(

@@ -12,16 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.errors import ConfigError
 from fmcvqa.regression.scores import SCORES
+from fmcvqa.report.fields import AGAIN, Reader, ResultError
 from fmcvqa.report.published import PAPER_LAYERS
 
 RESULT_FILE = "result.json"
-_AGAIN = "run this cell again with force=true"
-
-
-class ResultError(FmcvqaError):
-    """A ``result.json`` that is damaged, incomplete or contradicts another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,73 +124,18 @@ class CellResult:
         return self.protocol.get("permute_labels") is True
 
 
-class _Reader:
-    """Takes values out of parsed JSON; an error names the file and the dotted key."""
-
-    def __init__(self, path: Path, value: Any, where: str = "") -> None:
-        self.path, self.value, self.where = path, value, where
-
-    def name(self, key: str) -> str:
-        return f"{self.where}.{key}" if self.where else key
-
-    def get(self, key: str) -> Any:
-        if not isinstance(self.value, dict) or key not in self.value:
-            found = ", ".join(self.value) if isinstance(self.value, dict) else type(self.value).__name__
-            raise ResultError(f"{self.path} has no {self.name(key)}", found=found or "nothing there", advice=_AGAIN)
-        return self.value[key]
-
-    def typed(self, key: str, kind: type | tuple[type, ...], words: str) -> Any:
-        value = self.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            problem = f"{self.name(key)} in {self.path} is not {words}"
-            raise ResultError(problem, found=repr(value)[:80], advice=_AGAIN)
-        return value
-
-    def text(self, key: str) -> str:
-        return str(self.typed(key, str, "a text"))
-
-    def count(self, key: str) -> int:
-        return int(self.typed(key, int, "a whole number"))
-
-    def number(self, key: str) -> float:
-        """A float; null, as JSON writers without NaN put it, is NaN."""
-        value = self.typed(key, (int, float, type(None)), "a number")
-        return math.nan if value is None else float(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.typed(key, list, "a list of texts")
-        if not value or not all(isinstance(item, str) for item in value):
-            problem = f"{self.name(key)} in {self.path} is not a list of texts"
-            raise ResultError(problem, found=repr(value)[:80], advice=_AGAIN)
-        return tuple(value)
-
-    def pair(self, key: str) -> tuple[float, float]:
-        value = self.typed(key, list, "a pair of numbers")
-        if len(value) != 2 or not all(isinstance(item, (int, float)) for item in value):
-            problem = f"{self.name(key)} in {self.path} is not a pair of numbers"
-            raise ResultError(problem, found=repr(value)[:80], advice=_AGAIN)
-        return float(value[0]), float(value[1])
-
-    def inside(self, key: str) -> _Reader:
-        return _Reader(self.path, self.typed(key, dict, "an object"), self.name(key))
-
-    def rows(self, key: str) -> list[_Reader]:
-        rows = self.typed(key, list, "a list")
-        return [_Reader(self.path, row, f"{self.name(key)}[{i}]") for i, row in enumerate(rows)]
-
-
-def _dataset(reader: _Reader) -> DatasetCard:
+def _dataset(reader: Reader) -> DatasetCard:
     stand_in = reader.typed("stand_in", bool, "true or false")
     return DatasetCard(reader.text("name"), stand_in, reader.count("videos"), reader.pair("mos_range"))
 
 
-def _cell(reader: _Reader) -> Cell:
+def _cell(reader: Reader) -> Cell:
     setting = (int, float, str, type(None))
     C, epsilon, gamma = (reader.typed(key, setting, "a number or a text") for key in ("C", "epsilon", "gamma"))
     return Cell(reader.texts("layers"), reader.texts("pools"), reader.text("kernel"), C, epsilon, gamma)
 
 
-def _score(reader: _Reader, cross: bool) -> Score:
+def _score(reader: Reader, cross: bool) -> Score:
     interval = reader.value.get("ci95") if isinstance(reader.value, dict) else None
     ci95 = reader.pair("ci95") if cross or interval is not None else None
     if cross:
@@ -202,7 +143,7 @@ def _score(reader: _Reader, cross: bool) -> Score:
     return Score(reader.number("median"), reader.number("std"), ci95)
 
 
-def _splits(rows: list[_Reader]) -> dict[str, npt.NDArray[np.float64]]:
+def _splits(rows: list[Reader]) -> dict[str, npt.NDArray[np.float64]]:
     columns = ("split", "train", "test", *SCORES)
     needed = ("split", "train", "test", "srocc", "plcc")
     for row, column in ((row, column) for row in rows for column in needed):
@@ -222,8 +163,8 @@ def read_result(path: Path) -> CellResult:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ResultError(f"{path} cannot be read as JSON: {error}", advice=_AGAIN) from error
-    reader = _Reader(path, data)
+        raise ResultError(f"{path} cannot be read as JSON: {error}", advice=AGAIN) from error
+    reader = Reader(path, data)
     dataset, cell = _dataset(reader.inside("dataset")), _cell(reader.inside("cell"))
     target = None if reader.get("target") is None else _dataset(reader.inside("target"))
     scores, protocol = reader.inside("scores"), reader.inside("protocol")
@@ -231,7 +172,7 @@ def read_result(path: Path) -> CellResult:
     predictions, splits = reader.rows("predictions"), reader.rows("splits")
     for key, rows in (("predictions", predictions), ("splits", splits)):
         if not rows:
-            raise ResultError(f"{key} in {path} is empty", advice=_AGAIN)
+            raise ResultError(f"{key} in {path} is empty", advice=AGAIN)
     return CellResult(
         path=path,
         name=reader.text("name"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fmcvqa.report import grid
 from fmcvqa.report.differences import Differences, from_best
-from fmcvqa.report.groups import Group, differing_configuration
-from fmcvqa.report.published import BACKBONE, KERNELS, PAPER_LAYERS, TABLE_1, PublishedCell, PublishedTable, published_table
-from fmcvqa.report.results import Cell, CellResult
-from fmcvqa.report.selection import Selection, group_selection
+from fmcvqa.report.groups import Group
+from fmcvqa.report.notes import banner, table_notes
+from fmcvqa.report.published import BACKBONE, KERNELS, TABLE_1, PublishedCell, PublishedTable, published_table
+from fmcvqa.report.results import CellResult
+from fmcvqa.report.selection import group_selection
 
 CSV_COLUMNS = (
     "layers",
@@ -27,7 +27,6 @@ CSV_COLUMNS = (
     "published_plcc",
 )
 _PLACE = ("layers", "kernel", "settings")
-_AGAINST = ("published SROCC / PLCC", "against the best")
 _SHOWN = ("srocc", "plcc", "krocc", "rmse", "plcc_mapped")
 
 
@@ -86,7 +85,8 @@ def build_table(group: Group) -> CellTable:
     rows = tuple(_row(group, result, settings, published, differences) for result, settings in pairs)
     splits = len(group.first.splits["srocc"])
     title = f"{group.title}: median and standard deviation over {splits} splits"
-    notes = _notes(group, rows, published, differences, group_selection(group))
+    shown = published if any(row.published for row in rows) else None
+    notes = table_notes(group, shown, differences, group_selection(group))
     return CellTable(title, banner(group), rows, notes)
 
 
@@ -133,7 +133,8 @@ def table_csv(table: CellTable) -> str:
 
 def table_markdown(table: CellTable) -> str:
     """The table as a markdown page: title, stand-in line, rows with the best in bold, notes; no empty columns."""
-    headers = [*_PLACE, "SROCC", "SROCC 95 %", "PLCC", "KROCC", "RMSE", "PLCC mapped", *_AGAINST]
+    headers = [*_PLACE, "SROCC", "SROCC 95 %", "PLCC", "KROCC", "RMSE", "PLCC mapped"]
+    headers += ["published SROCC / PLCC", "against the best"]
     rows = []
     for row in table.rows:
         spread = {name: grid.with_spread(row.result.scores[name]) for name in _SHOWN}
@@ -148,11 +149,11 @@ def table_markdown(table: CellTable) -> str:
 
 def table_text(table: CellTable) -> str:
     """The table for a terminal: aligned columns in plain ASCII below title and stand-in line, without the notes."""
-    headers = [*_PLACE, "SROCC (std)", "PLCC (std)", *_AGAINST]
-    rows = [
-        [*_place_texts(row), *(_bracketed(row.result, name) for name in ("srocc", "plcc")), _published_text(row), row.verdict]
-        for row in table.rows
-    ]
+    headers = [*_PLACE, "SROCC (std)", "PLCC (std)", "published", "against the best"]
+    rows = []
+    for row in table.rows:
+        scores = [_bracketed(row.result, name) for name in ("srocc", "plcc")]
+        rows.append([*_place_texts(row), *scores, _published_text(row), row.verdict])
     parts = [table.title, table.banner, grid.plain(*grid.filled(headers, rows))]
     return "\n".join(part for part in parts if part)
 

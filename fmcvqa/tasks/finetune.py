@@ -6,14 +6,18 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import platform
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
@@ -31,6 +35,7 @@ from fmcvqa.tracking import NoTracker, Tracker
 log = logging.getLogger(__name__)
 
 _OF_MODEL = ("head_hidden", "optimizer", "lr", "momentum", "weight_decay", "schedule", "mos_range")
+_OF_RANKS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy")
 
 
@@ -57,28 +62,17 @@ def run(cfg: DictConfig) -> float:
     start = config["model"]
     regressor = IQARegressor(start["name"], start["weights"], start["seed"], **model)
     history = History()
-    checkpoint = _checkpoint(folder)
-    key = _key(config)
-    tracker: Tracker = instantiate(cfg.tracker) if getattr(rank_zero_only, "rank", 0) == 0 else NoTracker()
-    with tracker.start(
-        config["name"],
-        run_id=key[:16],
-        folder=folder,
-        group=config["name"],
-        config=config,
-        tags=[dataset.name],
-        steps={"*": "step"},
-    ):
+    checkpoint, last = _checkpoints(folder)
+    with _tracker(cfg, config, folder, dataset.name) as tracker:
         trainer: lightning.Trainer = instantiate(
             cfg.trainer,
             max_epochs=max_epochs,
-            callbacks=[history, checkpoint],
+            callbacks=[history, checkpoint, last],
             logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker)],
             default_root_dir=str(folder),
             enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),
         )
-        with contextlib.redirect_stdout(sys.stderr):  # the progress bar; stdout is for results
-            trainer.fit(regressor, images, ckpt_path=config["ckpt_path"], weights_only=True)
+        _fit(trainer, regressor, images, config["ckpt_path"])
         best = history.best()
         tracker.summary({f"best/{name}": value for name, value in best.items()})
     if trainer.is_global_zero:
@@ -92,12 +86,35 @@ def run(cfg: DictConfig) -> float:
             "epochs": history.epochs,
             "checkpoint": checkpoint.best_model_path or None,
             "config": config,
-            "key": key,
+            "key": _key(config),
             "versions": _versions(),
         }
         write_atomic(folder / "result.json", json.dumps(result, indent=1, allow_nan=False).encode())
         print(_sentence(result))
     return float(best["srocc"])
+
+
+def _tracker(cfg: DictConfig, config: dict[str, Any], folder: Path, dataset: str) -> Tracker:
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    tracker: Tracker = instantiate(cfg.tracker) if first else NoTracker()
+    return tracker.start(
+        config["name"],
+        run_id=_key(config)[:16],
+        folder=folder,
+        group=config["name"],
+        config=config,
+        tags=[dataset],
+        steps={"*": "step"},
+    )
+
+
+def _fit(trainer: lightning.Trainer, regressor: IQARegressor, images: TID2013DataModule, resume: str | None) -> None:
+    # Of what is printed only the results belong on stdout.
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), _one_job():
+        warnings.filterwarnings("ignore", message="Checkpoint directory")  # the run's folder has other files
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+        warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
+        trainer.fit(regressor, images, ckpt_path=resume, weights_only=True)
 
 
 class History(Callback):
@@ -115,13 +132,10 @@ class History(Callback):
         if not trainer.sanity_checking:
             seen = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("srocc", "plcc", "loss")}
             self.epochs.append({"epoch": trainer.current_epoch, **seen})
-            log.info(
-                "epoch %d of %s: SROCC %.4f, PLCC %.4f on the validation images",
-                trainer.current_epoch,
-                trainer.max_epochs,
-                seen["srocc"],
-                seen["plcc"],
-            )
+            if trainer.is_global_zero:
+                log.info(
+                    "epoch %d: validation SROCC %.4f, PLCC %.4f", trainer.current_epoch, seen["srocc"], seen["plcc"]
+                )
 
     def best(self) -> dict[str, float]:
         """The first epoch with the highest SROCC, which is the one the checkpoint keeps.
@@ -171,15 +185,42 @@ class TrackerLogger(Logger):
         self._tracker.log({**metrics, "step": float(step or 0)})
 
 
-def _checkpoint(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor="val/srocc",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,  # a second run in the same folder replaces the first
-    )
+@contextlib.contextmanager
+def _one_job() -> Iterator[None]:
+    """Let Lightning start the ranks of more devices for this job, and leave nothing of them to the next one.
+
+    It starts them by repeating ``sys.argv``, which by now has lost the command and in a multirun names all jobs; what
+    it writes to the environment would make the next job of a multirun take itself for a rank of this one.
+    """
+    argv, environment = sys.argv, {name: os.environ.get(name) for name in _OF_RANKS}
+    grouped = torch.distributed.is_initialized()
+    if HydraConfig.initialized():
+        sys.argv = _command_line(HydraConfig.get())
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if torch.distributed.is_initialized() and not grouped:
+            torch.distributed.destroy_process_group()
+        for name, value in environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _command_line(hydra: Any) -> list[str]:
+    files = [Path(source.path) / f"{hydra.job.config_name}.yaml" for source in hydra.runtime.config_sources]
+    experiment = [str(file) for file in files if file.is_file() and file.stem != "finetune"]
+    script = getattr(sys.modules["__main__"], "__file__", None) or sys.argv[0]
+    return [script, "finetune", *experiment[:1], *hydra.overrides.task]
+
+
+def _checkpoints(folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """The best epoch and the last one; ``save_last`` of one callback would only repeat the best."""
+    # Without a version counter a second run in the same folder replaces the first.
+    common: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = ModelCheckpoint(filename="best", monitor="val/srocc", mode="max", **common)
+    return best, ModelCheckpoint(filename="last", every_n_epochs=1, **common)
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:

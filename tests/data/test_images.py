@@ -45,7 +45,7 @@ def test_no_reference_on_both_sides() -> None:
         train, val = split_images(records(25, 12), seed=seed)
         assert len({r.reference for r in val}) == 6 and len(val) == 72
         assert not {r.reference for r in train} & {r.reference for r in val}
-        assert sorted([*train, *val], key=lambda r: r.id) == records(25, 12)
+        assert sorted(r.id for r in [*train, *val]) == sorted(r.id for r in records(25, 12))
 
 
 def test_the_split_is_the_seed_alone() -> None:
@@ -53,7 +53,7 @@ def test_the_split_is_the_seed_alone() -> None:
         return sorted({r.reference for r in split_images(records(25, 1), seed=seed)[1]})
 
     assert held_out(0) == held_out(0) != held_out(1)
-    assert held_out(0) == ["I01", "I05", "I06", "I10", "I18", "I21"]
+    assert held_out(0) == ["I03", "I05", "I11", "I12", "I20", "I25"]
 
 
 def test_the_authors_split_leaks_every_reference() -> None:
@@ -118,7 +118,7 @@ def test_resize_ignores_the_aspect(images: Images) -> None:
 def test_augmentation_keeps_pixels(images: Images) -> None:
     loader = module(images, augment=True).train_dataloader()
     corners, flipped = set(), 0
-    for epoch in range(8):
+    for epoch in range(40):
         loader.sampler.set_epoch(epoch)
         for pixels, _ in loader:
             for image in pixels:
@@ -128,7 +128,7 @@ def test_augmentation_keeps_pixels(images: Images) -> None:
                 assert rows == list(range(rows[0], rows[0] + 16))
                 corners.add((min(columns), rows[0]))
     assert {x for x, _ in corners} == set(range(15)) and {y for _, y in corners} == set(range(5))
-    assert 14 <= flipped <= 34  # of 48
+    assert 90 <= flipped <= 150  # of 240
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

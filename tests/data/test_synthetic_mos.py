@@ -18,7 +18,7 @@ def test_every_distortion_has_a_weight():
     [
         (10, 5, 0.3, 0.0),  # weight 1, no masking
         (16, 5, 0.9, 0.5),
-        (16, 1, 0.9, 0.8825365),  # 1 - 0.5 * 0.2 ** 0.9
+        (16, 1, 0.9, 0.8825381),  # 1 - 0.5 * 0.2 ** 0.9
         (1, 5, 1.0, 0.2775),  # 1 - 0.85 * 0.85: noise hides in a busy scene
         (1, 5, 0.0, 0.0225),  # 1 - 0.85 * 1.15
         (8, 5, 0.0, 0.15),  # 1 - 1.00 * 0.85: nothing to blur in a smooth scene

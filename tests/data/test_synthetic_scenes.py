@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmcvqa.data.synthetic.clips import crf_of, encode, plan_severities, render
+from fmcvqa.data.synthetic.clips import encode, plan_severities, quantisers, render
 from fmcvqa.data.synthetic.distortions import DISTORTIONS, LEVELS, distort
 from fmcvqa.data.synthetic.scenes import KINDS, Scene
 from fmcvqa.data.synthetic.textures import power_law_noise
@@ -138,8 +138,8 @@ def test_plans_are_severities_with_one_chief_fault_that_change_over_time():
     assert np.mean(np.ptp(stack.sum(axis=2), axis=1) > 0.05) > 0.6
 
 
-def test_crf_follows_the_compression():
-    assert crf_of(np.array([0.0, 0.5, 1.0])).tolist() == [18, 33, 48]
+def test_quantiser_follows_the_compression():
+    assert quantisers(np.array([0.0, 0.5, 1.0])).tolist() == [18, 33, 48]
 
 
 def severities(blur: float = 0, noise: float = 0, compression: float = 0, shake: float = 0) -> np.ndarray:
@@ -163,14 +163,14 @@ def test_each_fault_shows_in_the_frames():
 def test_encoding_spends_its_bits_as_planned_and_repeats_itself():
     scene, plan = Scene((2,), SIZE), severities()
     frames = list(render(scene, plan, 25, rng(1)))
-    crf = np.array([18] * 6 + [46] * 6)
-    content = encode(frames, crf, 25, SIZE)
-    assert content == encode(frames, crf, 25, SIZE)
+    qp = np.array([18] * 6 + [46] * 6)
+    content = encode(frames, qp, 25, SIZE)
+    assert content == encode(frames, qp, 25, SIZE)
     with av.open(BytesIO(content)) as container:
         stream = container.streams.video[0]
         sizes = [packet.size for packet in container.demux(stream) if packet.size]
     assert len(sizes) == 12
-    assert sum(sizes[:6]) > 4 * sum(sizes[6:])
+    assert sum(sizes[1:6]) > 4 * sum(sizes[6:])  # but for the key frame at the start
     with av.open(BytesIO(content)) as container:
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 128, 96)

@@ -33,7 +33,7 @@ def konvid1k(root: Path, **changes: object) -> SyntheticKoNViD1k:
 
 
 def livevqc(root: Path, **changes: object) -> SyntheticLIVEVQC:
-    return SyntheticLIVEVQC(root, **{"videos": 7, "seconds": 0.2, **TINY, **changes})
+    return SyntheticLIVEVQC(root, **{"videos": 8, "seconds": 0.2, **TINY, **changes})
 
 
 SETS = [tid2013, konvid1k, livevqc]
@@ -73,7 +73,7 @@ def test_preparing_again_touches_nothing(make, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in made.root.rglob("*")} == before
 
 
-@pytest.mark.parametrize(("make", "count"), [(tid2013, 45), (konvid1k, 6), (livevqc, 7)])
+@pytest.mark.parametrize(("make", "count"), [(tid2013, 45), (konvid1k, 6), (livevqc, 8)])
 def test_the_real_reader_finds_the_set_complete(make, count, tmp_path):
     made = make(tmp_path / "set")
     report = made.check()
@@ -155,9 +155,9 @@ def test_livevqc_layout(tmp_path):
     made = livevqc(tmp_path / "livevqc")
     records = made.records()
     names = sorted(path.name for path in (made.root / DATABASE / "Video").iterdir())
-    assert names == ["A001.mp4", "A012NEW.mp4", "B001.mp4", "B002.mp4", "B003.mp4", "F001.mp4", "G001.mp4"]
+    assert names == ["A001.mp4", "A012NEW.mp4", "B001.mp4", "B002.mp4", "B003.mp4", "F001.mp4", "G001.mp4", "G002.mp4"]
     content = loadmat(made.root / DATABASE / "data.mat")
-    assert content["video_list"].shape == content["mos"].shape == (7, 1)
+    assert content["video_list"].shape == content["mos"].shape == (8, 1)
     assert content["video_list"][1, 0].item() == "A012.mp4"
     sizes = {}
     for record in records:

@@ -128,6 +128,11 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     assert one != Trunk("squeezenet1_1", ["features.3"], "none", seed=6).fingerprint()
 
 
+def test_a_random_inception_answers_with_ordinary_numbers() -> None:
+    for tap, maps in Trunk("inception_v3", backbone_spec("inception_v3").taps, "none")(frames(2)).items():
+        assert 0.1 < maps.square().mean().sqrt() < 10, tap
+
+
 def test_fingerprint_sees_every_bit() -> None:
     state = Trunk("squeezenet1_1", ["features.3"], "none").state_dict()
 

@@ -34,8 +34,8 @@ def test_sizes_and_ink(group) -> None:
     results = [row.result for row in table.rows]
     for data, size in (
         (scatter_png(group), (960, 900)),
-        (heatmap_png(group, results), (512, 1240)),
-        (splits_png(group, table), (620, 1440)),
+        (heatmap_png(group, results), (552, 1089)),
+        (splits_png(group, table), (660, 1440)),
     ):
         pixels = picture(data)
         assert pixels.shape[:2] == size
@@ -77,3 +77,18 @@ def test_across_datasets_and_without_scores(tmp_path: Path, write, result) -> No
     (group,) = group_results(find_results(tmp_path))
     assert picture(scatter_png(group)).std() > 5
     assert picture(heatmap_png(group, group.results)).std() > 5
+
+
+def test_long_names_are_wrapped_not_cut(tmp_path: Path, write) -> None:
+    names = ("KoNViD-1k (synthetic stand-in) of a long name", "LIVE-VQC (synthetic stand-in) of a long name")
+    konvid, live = ({**LIVE, "name": name} for name in names)
+    write(
+        tmp_path,
+        ["a_layer_with_quite_a_long_name", "another_layer_with_quite_a_long_name"],
+        dataset=konvid,
+        target=live,
+    )
+    (group,) = group_results(find_results(tmp_path))
+    for data in (scatter_png(group), heatmap_png(group, group.results)):
+        pixels = picture(data)
+        assert pixels[:, 0].min() == pixels[:, -1].min() == pixels[0].min() == 255

@@ -1,6 +1,6 @@
 import math
 
-from fmcvqa.report.grid import comma_separated, decimal, exact, interval, markdown, plain, with_spread
+from fmcvqa.report.grid import comma_separated, decimal, exact, filled, interval, markdown, plain, with_spread
 from fmcvqa.report.results import Score
 
 
@@ -17,6 +17,10 @@ def test_numbers() -> None:
 
 def test_markdown_escapes_what_would_end_a_cell() -> None:
     assert markdown(["a", "b", "c"], [["x|y", "z", "1"]]) == "| a | b | c |\n|:---|:---|---:|\n| x\\|y | z | 1 |\n"
+
+
+def test_empty_columns_go() -> None:
+    assert filled(["a", "b", "c"], [["1", "", ""], ["2", "", "x"]]) == (["a", "c"], [["1", ""], ["2", "x"]])
 
 
 def test_csv_quotes_what_needs_it() -> None:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from fmcvqa.report.fields import ResultError
 from fmcvqa.report.groups import flatten, group_results, slugify
-from fmcvqa.report.results import ResultError, find_results
+from fmcvqa.report.results import find_results
 
 LIVE = {"name": "LIVE-VQC", "stand_in": False, "videos": 40, "mos_range": [0, 100]}
 
@@ -67,7 +68,7 @@ def test_same_layers_and_kernel_are_told_apart(tmp_path: Path, write) -> None:
 
 def test_a_swept_recipe_is_told_apart_by_its_config(tmp_path: Path, write) -> None:
     for stride in (1, 2):
-        config = {"recipe": {"stride": stride}, "paths": {"outputs": f"x/{stride}"}, "cell": {"name": str(stride)}}
+        config = {"recipe": {"stride": stride}, "paths": {"outputs": f"x/{stride}"}, "name": str(stride)}
         write(tmp_path / str(stride), config=config, key=f"k{stride}")
     assert groups(tmp_path)[0].settings == ("recipe.stride=1", "recipe.stride=2")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fmcvqa.errors import EXIT_NOT_STARTED, EXIT_USAGE, ConfigError
-from fmcvqa.report.results import Cell, DatasetCard, ResultError, Score, find_results, read_result
+from fmcvqa.report.fields import ResultError
+from fmcvqa.report.results import Cell, DatasetCard, Score, find_results, read_result
 
 AGAIN = "Try: run this cell again with force=true"
 
@@ -98,6 +99,12 @@ def test_finds_cells_at_any_depth_and_counts_a_copy_once(tmp_path: Path, write) 
     assert [result.cell.kernel for result in found] == ["linear", "rbf"]
     assert found[0].path == tmp_path / "result.json"
     assert len(find_results(linear)) == len(find_results(linear.parent)) == 1
+
+
+def test_the_same_cell_in_two_experiments_counts_in_both(tmp_path: Path, write) -> None:
+    for name in ("table1", "demo"):
+        write(tmp_path / name, name=name, key="same")
+    assert [result.name for result in find_results(tmp_path)] == ["demo", "table1"]
 
 
 def test_results_of_other_commands_are_not_cells(tmp_path: Path, write) -> None:

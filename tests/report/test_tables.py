@@ -86,7 +86,7 @@ def test_notes_in_full(tmp_path: Path, write) -> None:
     assert table(tmp_path).notes[3].startswith("Not run, of the paper's 14 cells: avgpool+Mixed_5b+Mixed_5c linear, ")
     assert "Mixed_5b linear," not in table(tmp_path).notes[3].replace("+Mixed_5b linear,", "")
     assert table(tmp_path).notes[-1] == (
-        "The paper's abstract names maximum pooling over time; its section III.C, followed here, average and maximum."
+        "The paper's abstract names maximum pooling over time; its section III.C average and maximum, the default here."
     )
 
 
@@ -129,7 +129,22 @@ def test_other_features_have_no_published_numbers(tmp_path: Path, write) -> None
     made = table(tmp_path)
     assert made.rows[0].published is None
     assert table_csv(made).endswith(",,\n")
+    assert "published" not in table_markdown(made) + table_text(made)
     assert not any("paper" in note and "Protocol" not in note for note in made.notes)
+
+
+def test_another_network_has_an_avgpool_of_its_own(tmp_path: Path, write) -> None:
+    write(tmp_path, [A], config={"model": {"name": "resnet50"}})
+    assert table(tmp_path).rows[0].published is None
+    write(tmp_path, [A], config={"model": {"name": "inception_v3"}})
+    assert table(tmp_path).rows[0].published.srocc == 0.5841
+
+
+def test_cells_of_different_runs_are_named(tmp_path: Path, write) -> None:
+    for kernel, weights in (("linear", "imagenet"), ("rbf", "tid2013.ckpt")):
+        config = {"model": {"weights": weights}, "regressor": {"kernel": kernel}, "paths": {"outputs": kernel}}
+        write(tmp_path / kernel, kernel=kernel, config=config)
+    assert "The cells were not all run alike; their configurations differ in model.weights." in table(tmp_path).notes
 
 
 def test_swept_settings_get_a_column(tmp_path: Path, write) -> None:

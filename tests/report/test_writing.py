@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fmcvqa.errors import ConfigError
-from fmcvqa.report.results import ResultError
+from fmcvqa.report.fields import ResultError
 from fmcvqa.report.writing import write_report
 
 LIVE = {"name": "LIVE-VQC", "stand_in": False, "videos": 40, "mos_range": [0, 100]}

@@ -18,6 +18,8 @@ CHUNK_BYTES = 24 * 2**20
 MAX_PIXELS = CHUNK_BYTES // 3
 MAX_FRAMES = 500_000
 
+ADVICE = "take the file from its source again, or leave it out"
+
 
 class Decoder(Protocol):
     """Reads the frames of one file after the other; small and picklable, as it crosses to our child processes."""

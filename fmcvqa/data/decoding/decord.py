@@ -18,7 +18,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
+from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
 from fmcvqa.data.decoding.pyav import PyAVDecoder, display_matrix, opened
 from fmcvqa.errors import ConfigError, VideoError
 
@@ -27,7 +27,6 @@ _CODECS = {"h264", "mpeg4"}
 _PIXELS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _CONTAINERS = ("mov", "avi")
 _ROTATIONS = {(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)}  # and no mirror
-_ADVICE = "take the file from its source again, or leave it out"
 _EOF_RETRIES = "2048"  # without a limit a file that ends early is read for ever
 _FFMPEG = {"0.6.0": "4.1.6"}  # what the wheels carry; decord itself does not tell
 
@@ -98,7 +97,7 @@ class DecordDecoder:
                 del reader
         except decord.DECORDError as error:  # its only one, whatever went wrong
             found = "decord could not read it to its end"
-            raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=_ADVICE) from error
+            raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE) from error
 
     def _suited(self, path: str | Path) -> tuple[int, int]:
         """Number of frames and bytes of one if decord reads this file right, else zeros."""
@@ -115,7 +114,7 @@ def _read(reader: Any, path: str | Path, count: int, stride: int, step: int) -> 
     """Reads everything in increasing order and keeps what is asked for: sparse reads may never return."""
     if len(reader) != count:
         found = f"{len(reader)} of {count} frames"
-        raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=_ADVICE)
+        raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE)
     for start in range(0, count, step):
         batch = reader.get_batch(list(range(start, min(start + step, count)))).asnumpy()
         yield from ((start + k, frame) for k, frame in enumerate(batch) if (start + k) % stride == 0)

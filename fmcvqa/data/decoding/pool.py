@@ -7,25 +7,16 @@ DataLoader workers could not do this: they may have no children, and one that is
 from __future__ import annotations
 
 import multiprocessing
-import sys
-import time
-import types
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fmcvqa.data.decoding.base import CHUNK_BYTES, Decoder, Frame, chunks, shown
-from fmcvqa.data.decoding.child import SharedSlots, main
+from fmcvqa.data.decoding.worker import Job, Worker, heard
 from fmcvqa.errors import ConfigError, VideoError
-
-_START_SECONDS = 120.0  # importing the libraries from a cold network disk
-_SLOTS = 2  # one is filled while the other is read
 
 
 @dataclass(frozen=True)
@@ -56,14 +47,6 @@ class FailedVideo:
 
 
 Items = Generator[DecodedChunk | FailedVideo, None, None]
-
-
-@dataclass(frozen=True)
-class _Job:
-    video_id: str
-    path: str | Path
-    delivered: int = 0
-    retried: bool = False
 
 
 class DecodePool:
@@ -142,23 +125,23 @@ class DecodePool:
                 yield FailedVideo(video_id, error)
 
     def _decode_children(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
-        queue = deque(_Job(video_id, path) for video_id, path in videos)
-        retries: deque[_Job] = deque()
-        workers: list[_Worker] = []
+        queue = deque(Job(video_id, path) for video_id, path in videos)
+        retries: deque[Job] = deque()
+        workers: list[Worker] = []
         try:
             while True:
                 self._assign(queue, retries, workers)
                 busy = [worker for worker in workers if worker.job]
                 if not busy:
                     return
-                for worker in _heard(busy):
+                for worker in heard(busy):
                     yield from self._hear(worker, retries)
                 workers = [worker for worker in workers if not worker.closed]
         finally:
             for worker in workers:
                 worker.close()
 
-    def _assign(self, queue: deque[_Job], retries: deque[_Job], workers: list[_Worker]) -> None:
+    def _assign(self, queue: deque[Job], retries: deque[Job], workers: list[Worker]) -> None:
         """Gives videos to idle children; one that is retried runs alone."""
         while True:
             busy = [worker for worker in workers if worker.job]
@@ -169,11 +152,11 @@ class DecodePool:
                 return
             worker = next((worker for worker in workers if not worker.job), None)
             if worker is None:
-                worker = _Worker(self)
+                worker = Worker(self.decoder, self.stride, self.chunk_frames, self.chunk_bytes, self.timeout_seconds)
                 workers.append(worker)
             worker.start(source.popleft())
 
-    def _hear(self, worker: _Worker, retries: deque[_Job]) -> Items:
+    def _hear(self, worker: Worker, retries: deque[Job]) -> Items:
         """Acts on one message of a child, on its death, or on its silence."""
         job = worker.job
         if job is None:
@@ -182,7 +165,7 @@ class DecodePool:
         kind = message[0]
         if kind == "chunk":
             _, slot, shape, indices, last, reader = message
-            worker.job = _Job(job.video_id, job.path, job.delivered + 1, job.retried)
+            worker.job = Job(job.video_id, job.path, job.delivered + 1, job.retried)
             frames = worker.slots.slot(slot)[: int(np.prod(shape))].reshape(shape)
             yield DecodedChunk(job.video_id, frames, indices, last, reader)
             worker.give_back(slot)
@@ -201,7 +184,7 @@ class DecodePool:
                 advice="see the lines above; the decoder's class must be importable by its name, or num_workers=0",
             )
         elif kind == "dead" and not job.retried:
-            retries.append(_Job(job.video_id, job.path, job.delivered, True))
+            retries.append(Job(job.video_id, job.path, job.delivered, True))
         elif kind == "dead":
             problem = f"the decoder died twice on {shown(job.path)}"
             error = VideoError(
@@ -212,92 +195,3 @@ class DecodePool:
             problem = f"decoding {shown(job.path)} took more than {self.timeout_seconds:g} s for one chunk"
             advice = "raise timeout_seconds if the machine is slow, else leave the file out"
             yield FailedVideo(job.video_id, VideoError("E_TIMEOUT", problem, advice=advice))
-
-
-class _Worker:
-    """The parent's side of one child."""
-
-    def __init__(self, pool: DecodePool) -> None:
-        self.job: _Job | None = None
-        self.ready = self.closed = False
-        self.timeout = pool.timeout_seconds
-        self.deadline = time.monotonic() + _START_SECONDS
-        self.slots = SharedSlots(_SLOTS, pool.chunk_bytes)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([main.__module__])
-        self.conn, theirs = context.Pipe()
-        arguments = (theirs, self.slots, pool.decoder, pool.stride, pool.chunk_frames)
-        self.process = context.Process(target=main, args=arguments, name="fmcvqa-decode", daemon=True)
-        try:
-            with _hidden_main():
-                self.process.start()
-        except BaseException:
-            self.conn.close()
-            self.slots.close()
-            raise
-        finally:
-            theirs.close()
-
-    def start(self, job: _Job) -> None:
-        self.job = job
-        self._send(("decode", job.path, job.delivered))
-        if self.ready:
-            self.deadline = time.monotonic() + self.timeout
-
-    def give_back(self, slot: int) -> None:
-        self._send(("free", slot))
-        self.deadline = time.monotonic() + self.timeout
-
-    def message(self) -> tuple[Any, ...]:
-        """The child's next message, ("dead", how) or ("silent",); the latter two close it."""
-        try:
-            if self.conn.poll():
-                message: tuple[Any, ...] = self.conn.recv()
-                self.ready = True
-                self.deadline = time.monotonic() + self.timeout
-                return message
-        except (EOFError, OSError):
-            self.process.join(5)
-            code = self.process.exitcode
-            self.close()
-            return "dead", f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        self.close()
-        return ("silent",) if self.ready else ("dead", "no sign of life")
-
-    def _send(self, message: tuple[Any, ...]) -> None:
-        try:
-            self.conn.send(message)
-        except OSError:
-            return  # it died; the next look at its pipe says so
-
-    def close(self) -> None:
-        """Ends the child at once: it holds nothing that could be lost."""
-        if self.closed:
-            return
-        self.closed = True
-        self.job = None
-        self.process.kill()
-        self.process.join()
-        self.process.close()
-        self.conn.close()
-        self.slots.close()
-
-
-def _heard(busy: list[_Worker]) -> list[_Worker]:
-    """Waits until a child says something or runs out of time; all of which that is true."""
-    by_conn: dict[Any, _Worker] = {worker.conn: worker for worker in busy}
-    patience = min(worker.deadline for worker in busy) - time.monotonic()
-    heard = [by_conn[conn] for conn in wait(list(by_conn), max(0.0, patience))]
-    now = time.monotonic()
-    return heard + [worker for worker in busy if worker not in heard and worker.deadline <= now]
-
-
-@contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Keeps multiprocessing from importing the user's script in a child, torch and all its work included."""
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = script

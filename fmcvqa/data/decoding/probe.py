@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fmcvqa.data.decoding.base import shown
+from fmcvqa.data.decoding.base import ADVICE, shown
 from fmcvqa.errors import VideoError
 
 _HEAD = 4096
@@ -35,7 +35,6 @@ _IMAGES = {
 }
 _IMAGE_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"}
 _ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof", b"sidx", b"uuid", b"meta"}
-_ADVICE = "take the file from its source again, or leave it out"
 
 
 @contextmanager
@@ -54,13 +53,13 @@ def open_video(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
     with _open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
-            raise VideoError("E_EMPTY", f"the video {shown(path)} has 0 bytes", advice=_ADVICE)
+            raise VideoError("E_EMPTY", f"the video {shown(path)} has 0 bytes", advice=ADVICE)
         head = file.read(_HEAD)
         _refuse_other_content(path, head)
         kind = _container(head)
         missing = _CUT[kind](file, size) if kind in _CUT else ""
         if missing:
-            raise VideoError("E_TRUNCATED", f"the video {shown(path)} is cut off", found=missing, advice=_ADVICE)
+            raise VideoError("E_TRUNCATED", f"the video {shown(path)} is cut off", found=missing, advice=ADVICE)
         file.seek(0)
         yield file, kind
 

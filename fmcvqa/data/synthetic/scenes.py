@@ -88,7 +88,7 @@ class Scene:
         light = textures.power_law_noise(height, width, 2.0, rng)
         # Rough ground in patches and below, smooth sky above: a texture spread evenly would pass for noise.
         patches = 1 / (1 + np.exp(-3 * textures.power_law_noise(height, width, 2.0, rng)))
-        rough = (0.02 + 0.14 * self.activity) * patches * np.linspace(0.15, 1, height)[:, None]
+        rough = (0.06 + 0.08 * self.activity) * patches * np.linspace(0.15, 1, height)[:, None]
         shade = 1.0 + rough * fine + 0.08 * light
         return Image.fromarray(_exposed(pixels * shade[..., None]), "RGB")
 
@@ -96,21 +96,22 @@ class Scene:
         """The shapes of the scene, drawn at twice the size so that their edges come out smooth."""
         colours = textures.palette(7, rng)
         image = textures.gradient(height, width, colours[-1], colours[3])
-        count = int(150 + 1500 * self.activity)
+        count = int(500 + 1000 * self.activity)
         if self.kind == "leaves":
             textures.draw_leaves(image, colours, 2 * count, rng)
         elif self.kind == "street":
-            textures.draw_houses(image, colours, 3 + int(5 * self.activity), rng)
-            textures.draw_leaves(image, colours[:3], count // 3, rng, top=0.85)
+            textures.draw_houses(image, colours, 4 + int(4 * self.activity), rng)
         elif self.kind == "page":
             margin = rng.uniform(0.05, 0.15) * width
-            letter = height / (10 + 14 * self.activity)
+            letter = height / (14 + 8 * self.activity)
             textures.draw_text(image, (margin, 0.06 * height, width - margin, 0.94 * height), letter, colours[0], rng)
         elif self.kind == "people":
             textures.draw_leaves(image, colours[2:], count // 2, rng, top=rng.uniform(0.3, 0.6))
             self._crowd(image, rng)
         else:
             image = self._hills(image, colours, rng)
+        # Sharp things in front, whatever the scene: a picture without an edge could not be seen to be blurred.
+        textures.draw_leaves(image, colours, count // 3, rng, top=0.8)
         return image
 
     def _crowd(self, image: Image.Image, rng: np.random.Generator) -> None:
@@ -130,7 +131,7 @@ class Scene:
             ground = np.pad(ground, ((0, height - ground.shape[0]), (0, width - ground.shape[1])), mode="edge")
             ridge = step * height + 0.06 * height * textures.power_law_noise(2, width, 1.5, rng)[0]
             below = rows >= ridge[None, :]
-            texture = 1.0 + (0.06 + 0.2 * self.activity) * ground[below]
+            texture = 1.0 + (0.10 + 0.12 * self.activity) * ground[below]
             pixels[below] = np.asarray(colour, np.float32) * texture[:, None]
         return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGB")
 

@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from fmcvqa.data.labels import LIVEVQC, KoNViD1k
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.data.synthetic.clips import crf_of, encode, plan_severities, render
+from fmcvqa.data.synthetic.clips import encode, plan_severities, quantisers, render
 from fmcvqa.data.synthetic.folder import FileJob, Settings
 from fmcvqa.data.synthetic.generated import NAME, PLAN, RATING, RENDER, SyntheticSet, checked_count
 from fmcvqa.data.synthetic.mos import SEVERITIES, RatingScale, clip_quality
@@ -23,7 +23,7 @@ from fmcvqa.errors import ConfigError
 _COMPRESSION = SEVERITIES.index("compression")
 _FEWEST_FRAMES, _MOST_FRAMES = 4, 1000
 # By first letter as in LIVE-VQC: height and width in shares of `size`. A is larger, F is 4:3, G is upright.
-_FORMATS = {"A": (1.5, 1.5), "B": (1.0, 1.0), "F": (1.0, 0.75), "G": (1.25, 0.394)}
+_FORMATS = {"A": (1.2, 1.2), "B": (1.0, 1.0), "F": (1.0, 0.75), "G": (1.6, 0.5)}
 _LETTERS = "ABGFBBGABB"  # about LIVE-VQC's own mixture; the first four clips already have all four shapes
 _NEW = 12  # A012 is one of the nine clips that some copies call `NEW`
 
@@ -73,7 +73,7 @@ class _SyntheticVideos(SyntheticSet[VideoRecord]):
     def _clip(self, index: int, size: tuple[int, int]) -> bytes:
         severities = self._plan(index)
         frames = render(self._scene(index, size), severities, self.fps, self._rng(RENDER, index))
-        return encode(frames, crf_of(severities[:, _COMPRESSION]), self.fps, size)
+        return encode(frames, quantisers(severities[:, _COMPRESSION]), self.fps, size)
 
 
 class SyntheticKoNViD1k(_SyntheticVideos):
@@ -136,7 +136,7 @@ class SyntheticLIVEVQC(_SyntheticVideos):
         root: The set's folder.
         videos: Number of clips, 1 to 999.
         seconds: Length of a clip.
-        size: Height and width in pixels of the clips ``B``, both even; A are 1.5 times as large, F 4:3, G upright.
+        size: Height and width in pixels of the clips ``B``, both even; A are 1.2 times as large, F 4:3, G upright.
         fps: Frames per second.
         seed: Decides every picture and score.
 

@@ -1,0 +1,131 @@
+"""One decoding child as its parent sees it: started, listened to, killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from fmcvqa.data.decoding.base import Decoder
+from fmcvqa.data.decoding.child import SharedSlots, main
+
+_START_SECONDS = 120.0  # importing the libraries from a cold network disk
+_SLOTS = 2  # one is filled while the other is read
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video to decode, how many of its chunks are delivered, and whether this is its second try."""
+
+    video_id: str
+    path: str | Path
+    delivered: int = 0
+    retried: bool = False
+
+
+class Worker:
+    """The parent's side of one child.
+
+    Attributes:
+        job: The video the child is at, or None.
+        ready: Whether the child ever said something.
+        closed: Whether it is ended.
+        deadline: When its next message is due, in seconds of the monotonic clock.
+        slots: The memory shared with it.
+    """
+
+    def __init__(
+        self, decoder: Decoder, stride: int, chunk_frames: int, chunk_bytes: int, timeout_seconds: float
+    ) -> None:
+        self.job: Job | None = None
+        self.ready = self.closed = False
+        self.timeout = timeout_seconds
+        self.deadline = time.monotonic() + _START_SECONDS
+        self.slots = SharedSlots(_SLOTS, chunk_bytes)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([main.__module__])
+        self.conn, theirs = context.Pipe()
+        arguments = (theirs, self.slots, decoder, stride, chunk_frames)
+        self.process = context.Process(target=main, args=arguments, name="fmcvqa-decode", daemon=True)
+        try:
+            with _hidden_main():
+                self.process.start()
+        except BaseException:
+            self.conn.close()
+            self.slots.close()
+            raise
+        finally:
+            theirs.close()
+
+    def start(self, job: Job) -> None:
+        """Gives the idle child a video."""
+        self.job = job
+        self._send(("decode", job.path, job.delivered))
+        if self.ready:
+            self.deadline = time.monotonic() + self.timeout
+
+    def give_back(self, slot: int) -> None:
+        """Lets the child write into this slot again."""
+        self._send(("free", slot))
+        self.deadline = time.monotonic() + self.timeout
+
+    def message(self) -> tuple[Any, ...]:
+        """The child's next message, ("dead", how) or ("silent",); the latter two close it."""
+        try:
+            if self.conn.poll():
+                message: tuple[Any, ...] = self.conn.recv()
+                self.ready = True
+                self.deadline = time.monotonic() + self.timeout
+                return message
+        except (EOFError, OSError):
+            self.process.join(5)
+            code = self.process.exitcode
+            self.close()
+            return "dead", f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self.close()
+        return ("silent",) if self.ready else ("dead", "no sign of life")
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        try:
+            self.conn.send(message)
+        except OSError:
+            return  # it died; the next look at its pipe says so
+
+    def close(self) -> None:
+        """Ends the child at once: it holds nothing that could be lost."""
+        if self.closed:
+            return
+        self.closed = True
+        self.job = None
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.conn.close()
+        self.slots.close()
+
+
+def heard(busy: list[Worker]) -> list[Worker]:
+    """Waits until a child says something or runs out of time; all of which that is true."""
+    by_conn: dict[Any, Worker] = {worker.conn: worker for worker in busy}
+    patience = min(worker.deadline for worker in busy) - time.monotonic()
+    spoke = [by_conn[conn] for conn in wait(list(by_conn), max(0.0, patience))]
+    now = time.monotonic()
+    return spoke + [worker for worker in busy if worker not in spoke and worker.deadline <= now]
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keeps multiprocessing from importing the user's script in a child, torch and all its work included."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

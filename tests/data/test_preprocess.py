@@ -1,0 +1,117 @@
+"""Preprocessing against torchvision's own functions and against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional as reference
+
+from fmcvqa.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resized_size
+from fmcvqa.errors import ConfigError, FmcvqaError
+
+
+def noise(height: int, width: int, count: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("size", [(540, 960), (960, 540), (301, 299), (144, 176), (299, 299), (299, 500)])
+@pytest.mark.parametrize(("resize", "crop"), [(299, 299), (338, 299), (96, 64), (299, None), (None, 128), (None, None)])
+def test_equals_torchvision(size: tuple[int, int], resize: int | None, crop: int | None) -> None:
+    frames = noise(*size)
+    expected = frames.to(torch.float32) / 255
+    if resize is not None:
+        expected = reference.resize(expected, [resize], antialias=True)
+    if crop is not None:
+        expected = reference.center_crop(expected, [crop, crop])
+    expected = reference.normalize(expected, list(IMAGENET_MEAN), list(IMAGENET_STD))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        result = Preprocess(resize, crop)(frames.contiguous(memory_format=layout))
+        assert result.dtype == torch.float32
+        assert result.shape == expected.shape
+        torch.testing.assert_close(result, expected, rtol=0, atol=3e-6)
+
+
+def test_values_by_hand() -> None:
+    frames = torch.tensor([0, 128, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 4, 6)
+    result = Preprocess(resize=2, crop=2, mean=(0.5, 0.0, 0.25), std=(0.5, 1.0, 0.25))(frames)
+    expected = torch.tensor([-1.0, 128 / 255, 3.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+
+
+def test_size_after_resize() -> None:
+    assert resized_size(540, 960, 299) == (299, 531)
+    assert resized_size(720, 404, 299) == (532, 299)
+    assert resized_size(540, 960, None) == (540, 960)
+
+
+def test_frames_of_a_batch_do_not_touch_each_other() -> None:
+    frames = noise(90, 120, count=5)
+    whole, alone = Preprocess(64, 64)(frames), [Preprocess(64, 64)(frame[None]) for frame in frames]
+    assert torch.equal(whole, torch.cat(alone))
+
+
+@pytest.mark.parametrize("quality", [95, 30])
+def test_jpeg_round_trip(quality: int) -> None:
+    smooth = np.linspace(0, 255, 64 * 96 * 3).reshape(64, 96, 3).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(smooth).save(file, "JPEG", quality=quality)
+    back = np.asarray(Image.open(file)).transpose(2, 0, 1)
+    frames = torch.from_numpy(smooth.transpose(2, 0, 1).copy())[None]
+    expected = Preprocess(None, None)(torch.from_numpy(back.copy())[None])
+    result = Preprocess(None, None, jpeg_quality=quality)(frames)
+    assert not torch.equal(result, Preprocess(None, None)(frames))
+    torch.testing.assert_close(
+        result, expected, rtol=0, atol=0.05
+    )  # two JPEG libraries may differ by a grey level or two
+
+
+def test_crop_that_does_not_fit() -> None:
+    with pytest.raises(FmcvqaError) as caught:
+        Preprocess(resize=None, crop=299)(noise(240, 320))
+    assert str(caught.value) == (
+        "a crop of 299x299 does not fit frames of 320x240. Try: resize=299, or a crop of at most 240"
+    )
+
+
+def test_input_that_is_no_frames() -> None:
+    with pytest.raises(FmcvqaError) as caught:
+        Preprocess()(torch.zeros(2, 3, 4, 5))
+    assert str(caught.value) == "preprocessing got torch.float32 [2, 3, 4, 5], not uint8 frames [n, 3, h, w]"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resize": 0}, "resize is 0. Try: give a number of pixels, or null for none"),
+        ({"crop": -5}, "crop is -5. Try: give a number of pixels, or null for none"),
+        (
+            {"resize": 256},
+            "crop=299 is larger than the short side after resize=256. Try: crop=256 or less",
+        ),
+        (
+            {"std": [1, 0, 1]},
+            "mean=[0.485, 0.456, 0.406] and std=[1, 0, 1] are not three numbers each, std above 0. "
+            "Try: one number for each of red, green and blue",
+        ),
+        ({"jpeg_quality": 101}, "jpeg_quality is 101. Try: give 1 to 100, or null for none"),
+    ],
+)
+def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Preprocess(**settings)
+    assert str(caught.value) == message
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu() -> None:
+    frames = noise(270, 480)
+    result = Preprocess()(frames.cuda())
+    assert result.device.type == "cuda"
+    torch.testing.assert_close(result.cpu(), Preprocess()(frames), rtol=0, atol=2e-5)

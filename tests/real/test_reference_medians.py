@@ -1,0 +1,88 @@
+"""Medians and cross-dataset values on real features, against numbers measured independently (METHOD facts)."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from fmcvqa.errors import FeatureError
+from fmcvqa.features.matrix import read_matrix
+from fmcvqa.regression.evaluate import evaluate
+from fmcvqa.regression.protocols import UGCVQA, Cross, Paper
+from fmcvqa.regression.svr import Cell
+
+pytestmark = pytest.mark.real
+
+KONVID, LIVE = "KONVID_1K", "LIVE_VQC"
+TOLERANCE = {KONVID: 0.01, LIVE: 0.02}
+PAPER = [  # features, kernel, dataset, SROCC, PLCC
+    ("VIDEVAL", "linear", KONVID, 0.7699, 0.7501),
+    ("VIDEVAL", "linear", LIVE, 0.7714, 0.7755),
+    ("VIDEVAL", "rbf", KONVID, 0.7394, 0.7328),
+    ("VIDEVAL", "rbf", LIVE, 0.7124, 0.7120),
+    ("BRISQUE", "linear", KONVID, 0.6460, 0.5821),
+    ("BRISQUE", "linear", LIVE, 0.6068, 0.6286),
+    ("BRISQUE", "rbf", KONVID, 0.6569, 0.6529),
+    ("BRISQUE", "rbf", LIVE, 0.5816, 0.6184),
+]
+CROSS = [  # kernel, source, scaling, SROCC, PLCC; VIDEVAL
+    ("linear", KONVID, "source", 0.6931, 0.7111),
+    ("linear", KONVID, "target", 0.6602, 0.6730),
+    ("linear", LIVE, "source", 0.6435, 0.5271),
+    ("linear", LIVE, "target", 0.6541, 0.6329),
+    ("rbf", KONVID, "source", 0.5383, 0.5529),
+    ("rbf", KONVID, "target", 0.6844, 0.7020),
+    ("rbf", LIVE, "source", 0.5819, 0.5594),
+    ("rbf", LIVE, "target", 0.6143, 0.6129),
+]
+
+
+def cell(kernel):
+    return Cell(layers=("matrix",), pools=("all",), kernel=kernel)
+
+
+@pytest.fixture(scope="module")
+def load(real_data):
+    def read(dataset, features):
+        matrix = read_matrix(real_data / "features" / f"{dataset}_{features}_feats.mat", nonfinite="zero")
+        with (real_data / "features" / f"{dataset}_metadata.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        column = next(name for name in rows[0] if name.lower() == "mos")
+        return matrix, np.array([float(row[column]) for row in rows])
+
+    return read
+
+
+@pytest.mark.parametrize("features, kernel, dataset, srocc, plcc", PAPER)
+def test_paper(load, features, kernel, dataset, srocc, plcc):
+    found = evaluate(*load(dataset, features), cell(kernel), Paper()).scores
+    assert found["srocc"]["median"] == pytest.approx(srocc, abs=TOLERANCE[dataset])
+    assert found["plcc"]["median"] == pytest.approx(plcc, abs=TOLERANCE[dataset])
+    # The mean test prediction of each video must not be what is scored: the spread over splits is known.
+    assert 0.02 < found["srocc"]["std"] < 0.07
+
+
+@pytest.mark.parametrize("kernel, source, scaling, srocc, plcc", CROSS)
+def test_cross(load, kernel, source, scaling, srocc, plcc):
+    target = LIVE if source == KONVID else KONVID
+    protocol = Cross(scaling=scaling)
+    found = evaluate(*load(source, "VIDEVAL"), cell(kernel), protocol, target=load(target, "VIDEVAL")).scores
+    assert found["srocc"]["value"] == pytest.approx(srocc, abs=0.001)
+    assert found["plcc"]["value"] == pytest.approx(plcc, abs=0.001)
+
+
+def test_ugcvqa_with_the_benchmarks_logistic(load):
+    found = evaluate(*load(LIVE, "VIDEVAL"), cell("rbf"), UGCVQA(mapping="test"), threads=2).scores
+    assert found["srocc"]["median"] == pytest.approx(0.7522, abs=0.02)
+    assert found["plcc_mapped"]["median"] == pytest.approx(0.7514, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "dataset, cells", [(KONVID, "row 87 column 20, row 236 column 20"), (LIVE, "row 499 column 20")]
+)
+def test_cells_that_are_not_finite_are_named(real_data, dataset, cells):
+    with pytest.raises(FeatureError) as error:
+        read_matrix(real_data / "features" / f"{dataset}_VIDEVAL_feats.mat")
+    assert f"not finite numbers: {cells}. Try:" in str(error.value)
