@@ -139,7 +139,7 @@ def test_plans_are_severities_with_one_chief_fault_that_change_over_time():
 
 
 def test_quantiser_follows_the_compression():
-    assert quantisers(np.array([0.0, 0.5, 1.0])).tolist() == [18, 33, 48]
+    assert quantisers(np.array([0.0, 0.5, 1.0])).tolist() == [18, 38, 50]
 
 
 def severities(blur: float = 0, noise: float = 0, compression: float = 0, shake: float = 0) -> np.ndarray:

@@ -163,7 +163,7 @@ def test_livevqc_layout(tmp_path):
     for record in records:
         with av.open(str(record.path)) as container:
             sizes[record.id[0]] = (container.streams.video[0].height, container.streams.video[0].width)
-    assert sizes == {"A": (96, 144), "B": (64, 96), "F": (64, 72), "G": (80, 38)}
+    assert sizes == {"A": (76, 116), "B": (64, 96), "F": (64, 72), "G": (102, 48)}
 
 
 @pytest.mark.parametrize("make", [konvid1k, livevqc])

@@ -17,6 +17,7 @@ from fmcvqa.data.synthetic.textures import Pixels
 
 _BLUR, _NOISE, _COMPRESSION, _SHAKE = range(len(SEVERITIES))
 _COURSES = ("steady", "rising", "falling", "episode")
+_CHIEF = (0.3, 0.2, 0.3, 0.2)  # how often each is the chief fault
 _SHORT_SIDE = 180  # blur and shake are stated for frames of this height and grow with the frame
 _BLUR_SIGMA = 3.2  # pixels
 _NOISE_SIGMA = 32.0  # grey levels
@@ -35,7 +36,7 @@ def plan_severities(frames: int, rng: np.random.Generator) -> npt.NDArray[np.flo
         [frames, 4] severities in [0, 1], columns as in ``SEVERITIES``.
     """
     mixture = np.where(rng.uniform(size=len(SEVERITIES)) < 0.25, rng.uniform(0.2, 0.8, len(SEVERITIES)), 0.0)
-    mixture[int(rng.integers(len(SEVERITIES)))] = 1.0
+    mixture[int(rng.choice(len(SEVERITIES), p=_CHIEF))] = 1.0
     overall, course, when = rng.uniform(), _COURSES[int(rng.integers(len(_COURSES)))], np.linspace(0, 1, frames)
     if course == "steady":
         strength = np.ones(frames)
