@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ USING = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code (0 done, 1 bug, 2 usage, 3 some inputs failed, 4 nothing started)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may hold bytes that are no text
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_map())
         return EXIT_OK
@@ -46,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FmcvqaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # `fmcvqa report ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
 
 
 def _map() -> str:
@@ -85,7 +92,7 @@ def _research(command: str, arguments: list[str]) -> int:
 
 def _primary(command: str, arguments: list[str]) -> tuple[str, list[str]]:
     """The primary config's name, and the arguments without it: an experiment by path or bare name, else the command."""
-    position = next((i for i, word in enumerate(arguments) if not word.startswith("-") and "=" not in word), None)
+    position = next((i for i, word in enumerate(arguments) if word[0] not in "-+~" and "=" not in word), None)
     if position is None or (position and arguments[position - 1] in _FLAGS_WITH_VALUE):
         return command, arguments
     word = Path(arguments[position])

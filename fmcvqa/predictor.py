@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fmcvqa.regression.final import Regressor, load_regressor
 from fmcvqa.sealed import Arrays, DamagedError, read_sealed, write_sealed
 
 FORMAT = 1  # raise when older releases can no longer read what this one writes
+_WRITES = "fmcvqa fit writes a model"
 _TRUNK, _REGRESSOR = "trunk/", "regressor/"
 
 
@@ -158,7 +159,9 @@ class VideoQualityModel:
             regressor = load_regressor(_under(_REGRESSOR, arrays), record["regressor"])
             return cls(trunk, recipe, regressor, Scale(**record["scale"]), dict(record["card"]))
         except (KeyError, TypeError, ValueError, FmcvqaError) as error:
-            raise ModelFileError(f"{path} is not a whole fmcvqa model ({error})", advice="fmcvqa fit writes one") from error
+            raise ModelFileError(
+                f"{path} is not a whole fmcvqa model ({error})", advice="fmcvqa fit writes one"
+            ) from error
 
 
 def read_model_file(path: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -170,11 +173,15 @@ def read_model_file(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
         arrays, record = read_sealed(path)
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be opened ({error.strerror})", advice="fmcvqa fit writes a model") from error
+        raise ModelFileError(
+            f"{path} cannot be opened ({error.strerror})", advice="fmcvqa fit writes a model"
+        ) from error
     except DamagedError as error:
-        raise ModelFileError(str(error), found="bytes that are not a whole fmcvqa model", advice="a fresh copy") from error
+        raise ModelFileError(
+            str(error), found="bytes that are not a whole fmcvqa model", advice="a fresh copy"
+        ) from error
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-        raise ModelFileError(f"{path} is no fmcvqa model", advice="fmcvqa fit writes one")
+        raise ModelFileError(f"{path} is no fmcvqa model", advice=_WRITES)
     if record["format"] > FORMAT:
         raise ModelFileError(
             f"{path} has the model format {record['format']}",

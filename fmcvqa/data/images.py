@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.data.labels import TID2013
 from fmcvqa.data.records import ImageRecord
 from fmcvqa.errors import ConfigError, DatasetError
 
 Split = Literal["reference", "image"]
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the backbones expect
 
 
 class ImageDataset(Protocol):

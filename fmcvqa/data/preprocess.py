@@ -11,10 +11,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError, FmcvqaError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Preprocess(nn.Module):
@@ -22,7 +20,7 @@ class Preprocess(nn.Module):
 
     Resizes the short side (bilinear with antialiasing, in float32, so no second rounding), crops the centre and
     normalises; what torchvision's ``resize``, ``center_crop`` and ``normalize`` give on float tensors. The default is
-    that of the authors' code for a 299-pixel network (METHOD section 2, "frame size").
+    that of the authors' code for a 299-pixel network.
 
     Args:
         resize: Length of the short side in pixels; None keeps the frame's own size.
@@ -40,8 +38,8 @@ class Preprocess(nn.Module):
         self,
         resize: int | None = 299,
         crop: int | None = 299,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
         jpeg_quality: int | None = None,
     ) -> None:
         super().__init__()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +25,18 @@ from fmcvqa.models.backbones import Trunk
 
 @dataclass(frozen=True)
 class PooledFeatures:
-    """One video's features: ``blocks[tap, pool]`` is a float32 vector, pooled over ``frames`` frames."""
+    """One video's features.
+
+    Attributes:
+        video_id: The video.
+        frames: Number of frames pooled.
+        reader: Library that read them.
+        blocks: ``{(tap, pool): [d]}`` in float32.
+    """
 
     video_id: str
     frames: int
+    reader: str
     blocks: dict[tuple[str, str], npt.NDArray[np.float32]]
 
     def check_finite(self) -> None:
@@ -72,7 +79,7 @@ class GramExtractor(lightning.LightningModule):
         blocks = {
             (tap, name): values.cpu().numpy() for tap, pool in pools.items() for name, values in pool.result().items()
         }
-        return PooledFeatures(batch.video_id, next(iter(pools.values())).count, blocks)
+        return PooledFeatures(batch.video_id, next(iter(pools.values())).count, batch.reader, blocks)
 
     def discard(self, video_id: str) -> None:
         """Forget a video that could not be read to its end, and what may still come of it."""
@@ -164,7 +171,6 @@ def extract_features(
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar:
         engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done)])
         engine.predict(extractor, datamodule=frames, return_predictions=False)

@@ -6,15 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
+from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError
 
 FORMAT = 1  # raise when the same recipe starts to give other numbers
-_BATCHNORM = ("eval", "per_frame")
+BatchNormMode = Literal["eval", "per_frame"]
 _PRECISION = ("32-true", "bf16-mixed", "16-mixed")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class FeatureRecipe:
     taps: tuple[str, ...] = ("Mixed_5b", "Mixed_5c", "avgpool")
     resize: int | None = 299
     crop: int | None = 299
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
     stride: int = 1
-    batchnorm: str = "eval"
+    batchnorm: BatchNormMode = "eval"
     jpeg_quality: int | None = None
     precision: str = "32-true"
     backbone: str = ""
@@ -59,7 +58,9 @@ class FeatureRecipe:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _require(bool(self.taps) and len(set(self.taps)) == len(self.taps), "taps", self.taps, "distinct layer names")
         _require(self.stride >= 1, "stride", self.stride, "a whole number from 1")
-        _require(self.batchnorm in _BATCHNORM, "batchnorm", self.batchnorm, " or ".join(_BATCHNORM))
+        _require(
+            self.batchnorm in get_args(BatchNormMode), "batchnorm", self.batchnorm, " or ".join(get_args(BatchNormMode))
+        )
         _require(self.precision in _PRECISION, "precision", self.precision, ", ".join(_PRECISION))
         _require(
             self.jpeg_quality is None or 1 <= self.jpeg_quality <= 100,

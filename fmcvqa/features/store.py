@@ -66,13 +66,14 @@ class FeatureStore:
         """The file of one video's features."""
         return self.folder / f"{video_id}.safetensors"
 
-    def write(self, record: VideoRecord, blocks: Blocks, *, frames: int) -> None:
+    def write(self, record: VideoRecord, blocks: Blocks, *, frames: int, reader: str) -> None:
         """Keep one video's pooled features.
 
         Args:
             record: The video.
             blocks: ``{(tap, pool): [d]}``.
             frames: Number of frames pooled.
+            reader: Library that read them.
 
         Raises:
             StoreError: If a value is not finite, or the disk refuses.
@@ -81,7 +82,7 @@ class FeatureStore:
         if bad:
             raise StoreError(f"the features of {record.id} are not finite in {', '.join(bad)}")
         self._sources.pop(record.id, None)
-        entry = {"video": record.id, "key": self.recipe.key(), "frames": frames}
+        entry = {"video": record.id, "key": self.recipe.key(), "frames": frames, "reader": reader}
         arrays = {f"{tap}/{pool}": np.asarray(values, np.float32) for (tap, pool), values in blocks.items()}
         try:
             if not (self.folder / "recipe.json").exists():

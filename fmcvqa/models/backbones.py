@@ -211,7 +211,7 @@ class PerFrameNorm(nn.BatchNorm2d):
     """Batch normalisation by each frame's own mean and variance, whatever the batch.
 
     It gives what a network left in train mode gives when frames come one at a time: the authors' code never calls
-    ``eval()`` (METHOD.md section 2).
+    ``eval()``.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ Schedule = Literal["constant", "cosine"]
 class IQARegressor(LightningModule):
     """A backbone with a head of width -> ``head_hidden`` -> ReLU -> 1 that predicts the MOS of an image.
 
-    The defaults are the authors' code where the paper is silent (METHOD.md section 2). Every layer trains; the loss is
+    The defaults are the authors' code where the paper is silent. Every layer trains; the loss is
     the mean squared error. A checkpoint rebuilds the module without the weights it was started from
     (``IQARegressor.load_from_checkpoint(path, weights_only=True)``), ``transform_input`` included.
 
@@ -129,7 +129,7 @@ class IQARegressor(LightningModule):
         checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "weights": "none"}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore ``transform_input`` (METHOD.md section 2: a state dict silently loses it)."""
+        """Restore ``transform_input``, which a state dict silently loses."""
         if checkpoint["hyper_parameters"]["backbone"] == "inception_v3":
             self.net.transform_input = checkpoint["transform_input"]
 

@@ -33,7 +33,7 @@ class Weights:
     Attributes:
         state: Tensors by torchvision's names.
         transform_input: Whether the network turns ImageNet-normalised input into [-1, 1] itself, as InceptionV3 with
-            its ImageNet weights does (METHOD.md section 2: a plain state dict loses this).
+            its ImageNet weights does; a plain state dict loses this.
         source: Where they came from, in words.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import shutil
 import time
@@ -83,7 +82,9 @@ class _Demo:
         """The best cell with permuted labels, several times: there is nothing to learn then."""
         self._say("the control: the best cell with the labels permuted")
         seeds = ",".join(str(seed) for seed in range(_CONTROLS))
-        self._run("sweep", "-m", *self._cell(best), "name=control", "protocol.permute_labels=true", f"protocol.seed={seeds}")
+        self._run(
+            "sweep", "-m", *self._cell(best), "name=control", "protocol.permute_labels=true", f"protocol.seed={seeds}"
+        )
         return find_results(self.runs / "control")
 
     def fit(self, best: CellResult) -> None:
@@ -104,10 +105,18 @@ class _Demo:
         """What came out, and where it lies."""
         srocc = best.scores["srocc"]
         permuted = np.array([control.splits["srocc"].mean() for control in controls])
-        print(f"\nbest of 14 cells: {best.cell.layers_text} {best.cell.kernel}, SROCC {srocc.value:.3f} (std {srocc.std:.3f})")
-        print(f"with permuted labels: mean SROCC {permuted.mean():+.3f} (std {permuted.std(ddof=1):.3f} over {len(permuted)})")
-        print("The sets are generated, not rated by people: these numbers say that the method runs, not how good it is.")
-        print(f"{seconds / 60:.1f} minutes; everything is in {self.out}: table.csv, scatter.png, model.fmcvqa, result.json")
+        print(
+            f"\nbest of 14 cells: {best.cell.layers_text} {best.cell.kernel}, SROCC {srocc.value:.3f} (std {srocc.std:.3f})"
+        )
+        print(
+            f"with permuted labels: mean SROCC {permuted.mean():+.3f} (std {permuted.std(ddof=1):.3f} over {len(permuted)})"
+        )
+        print(
+            "The sets are generated, not rated by people: these numbers say that the method runs, not how good it is."
+        )
+        print(
+            f"{seconds / 60:.1f} minutes; everything is in {self.out}: table.csv, scatter.png, model.fmcvqa, result.json"
+        )
         print(f"next: fmcvqa predict CLIP... --model {self.model}")
 
     def _cell(self, best: CellResult) -> list[str]:

@@ -17,7 +17,7 @@ from fmcvqa.data.decoding import Decoder
 from fmcvqa.data.records import VideoDataset, VideoRecord
 from fmcvqa.errors import SomeFailedError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
-from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.recipe import BatchNormMode, FeatureRecipe
 from fmcvqa.features.store import FeatureStore
 from fmcvqa.models.backbones import Trunk
 from fmcvqa.sealed import write_atomic
@@ -88,7 +88,7 @@ class Extraction:
         by_id = {record.id: record for record in missing}
 
         def done(pooled: PooledFeatures) -> None:
-            store.write(by_id[pooled.video_id], pooled.blocks, frames=pooled.frames)
+            store.write(by_id[pooled.video_id], pooled.blocks, frames=pooled.frames, reader=pooled.reader)
 
         def failed(video_id: str, error: VideoError) -> None:
             path = str(by_id[video_id].path)
@@ -122,7 +122,7 @@ def _write_failures(failures: list[dict[str, str]], done: int) -> None:
 
 
 @lru_cache(maxsize=1)  # the jobs of a multirun share one network
-def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm: str) -> Trunk:
+def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm: BatchNormMode) -> Trunk:
     return Trunk(name, taps, weights, seed=seed, batchnorm=batchnorm)
 
 

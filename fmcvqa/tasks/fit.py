@@ -59,8 +59,8 @@ def run(cfg: DictConfig) -> float:
     model.save(output)
     srocc: dict[str, Any] = evaluation.scores["srocc"]
     print(
-        f"{output} ({output.stat().st_size / 1e6:.1f} MB): {'+'.join(cell.layers)} {cell.kernel} on {len(features)} videos "
-        f"of {dataset.name}; cross-validated SROCC {srocc['median']:.4f} (std {srocc['std']:.4f})"
+        f"{output} ({output.stat().st_size / 1e6:.1f} MB): {'+'.join(cell.layers)} {cell.kernel} on "
+        f"{len(features)} videos of {dataset.name}; cross-validated SROCC {srocc['median']:.4f} (std {srocc['std']:.4f})"
     )
     return float(srocc["median"])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ def _run(command: str, cfg: DictConfig) -> float:
     In a multirun an :class:`FmcvqaError` is written to ``failed.json`` in the job's folder and the objective is NaN,
     so that the other cells go on; the end of the multirun reports it. In a single run it ends the process.
     """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips are for its own users
     folder = job_folder()
     (folder / FAILED).unlink(missing_ok=True)
     try:

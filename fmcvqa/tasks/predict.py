@@ -54,7 +54,7 @@ def _row(prediction: Prediction, scale: Scale) -> dict[str, Any]:
 def _table(predictions: Sequence[Prediction], scale: Scale) -> str:
     width = max(len(str(prediction.path)) for prediction in predictions)
     lines = [
-        f"{str(prediction.path):{width}}  {prediction.error.code if prediction.error else f'{prediction.score:.3f}'}"
+        f"{prediction.path!s:{width}}  {prediction.error.code if prediction.error else f'{prediction.score:.3f}'}"
         for prediction in predictions
     ]
     return "\n".join([*lines, f"scale: {scale}"])

@@ -132,7 +132,7 @@ class MatrixFeatures:
         if not matrix.carries_ids and not isinstance(dataset, CSVVideos):
             raise ConfigError(
                 f"{self.path} carries no ids, so its rows cannot be told apart: {dataset.name} is ordered by id",
-                advice="data=csv with labels in the matrix's order, or a matrix with ids (.npz with ids, .csv with id_column)",
+                advice="data=csv with labels in the matrix's order, or a matrix with ids (.npz, .csv)",
             )
         identity = _identity(file_digest(self.path), ids, mos, [str(self.array), str(self.id_column), self.nonfinite])
         return LabelledFeatures(ids, mos, identity, lambda: matrix.aligned(ids))

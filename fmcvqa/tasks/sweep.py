@@ -124,9 +124,7 @@ class Inputs:
 
 
 def _card(dataset: VideoDataset, labelled: LabelledFeatures) -> dict[str, Any]:
-    return dataset_card(
-        dataset.name, videos=len(labelled.ids), mos_range=dataset.mos_range, stand_in=dataset.stand_in
-    )
+    return dataset_card(dataset.name, videos=len(labelled.ids), mos_range=dataset.mos_range, stand_in=dataset.stand_in)
 
 
 _opened: dict[str, Inputs] = {}
@@ -221,5 +219,3 @@ class TableAtEnd(Callback):
                 f"{len(failed)} cells failed: " + "; ".join(f"{cell} ({why})" for cell, why in reasons.items()),
                 advice="mend what they name and run the same command: finished cells are skipped",
             )
-
-
