@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FmcvqaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except SystemExit as end:  # of a parser, or of a job that has said what failed
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # `fmcvqa report ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
@@ -76,24 +78,28 @@ def _research(command: str, arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from fmcvqa.tasks import job
+    from fmcvqa.tasks import job, multirun
 
     config, arguments = _primary(command, arguments)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, not to Hydra's own printer
-    sys.argv = ["fmcvqa", *(_quoted(argument) for argument in arguments)]
+    before, sys.argv = sys.argv, ["fmcvqa", *(_quoted(argument) for argument in arguments)]
+    multirun.begin()
     try:
         hydra.main(version_base="1.3", config_path=str(configs.conf_dir()), config_name=config)(job.JOBS[command])()
     except (HydraException, OmegaConfBaseException) as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         print(f"error: {error}{cause}", file=sys.stderr)
         return EXIT_USAGE
-    return EXIT_OK
+    finally:
+        sys.argv = before
+    return multirun.end()
 
 
 def _primary(command: str, arguments: list[str]) -> tuple[str, list[str]]:
     """The primary config's name, and the arguments without it: an experiment by path or bare name, else the command."""
-    position = next((i for i, word in enumerate(arguments) if word[0] not in "-+~" and "=" not in word), None)
-    if position is None or (position and arguments[position - 1] in _FLAGS_WITH_VALUE):
+    bare = [i for i, word in enumerate(arguments) if word[:1] not in ("-", "+", "~") and "=" not in word]
+    position = next((i for i in bare if not i or arguments[i - 1] not in _FLAGS_WITH_VALUE), None)
+    if position is None:
         return command, arguments
     word = Path(arguments[position])
     path = word if word.suffix == ".yaml" else configs.experiments_dir() / f"{word}.yaml"

@@ -116,7 +116,7 @@ class VideoQualityModel:
             make_decoder(self.recipe.decoder),
             done=done,
             failed=failed,
-            trainer=trainer,
+            trainer={"devices": 1, **(trainer or {})},  # more would each give a part of the scores
             num_workers=num_workers,
             progress=progress,
         )

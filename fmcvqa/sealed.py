@@ -29,7 +29,7 @@ class DamagedError(Exception):
 
 def digest(array: npt.NDArray[Any]) -> str:
     """SHA-256 (hex) over an array's type, shape and bytes."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     head = f"{array.dtype.str}{list(array.shape)}".encode()
     return hashlib.sha256(head + array.data.tobytes()).hexdigest()
 
@@ -61,7 +61,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def write_sealed(path: Path, arrays: Mapping[str, npt.NDArray[Any]], record: Mapping[str, Any]) -> None:
     """Write arrays and a JSON record to one file, atomically."""
-    write_atomic(path, _seal({name: np.ascontiguousarray(array) for name, array in arrays.items()}, record))
+    write_atomic(path, _seal({name: np.asarray(array, order="C") for name, array in arrays.items()}, record))
 
 
 def read_sealed(path: Path) -> tuple[Arrays, dict[str, Any]]:

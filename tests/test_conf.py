@@ -10,9 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
+from tiny import composed
 
 from fmcvqa import configs
-from fmcvqa.tasks import job
 
 FILES = sorted(configs.conf_dir().rglob("*.yaml"))
 DEFAULT_OF_GROUP = {
@@ -89,11 +89,10 @@ def primaries() -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("name", "overrides"), primaries(), ids=str)
 def test_primary_configs_compose(name: str, overrides: list[str]) -> None:
-    assert job.JOBS  # importing it registers the resolver
-    folder = str(configs.experiments_dir())
-    with initialize_config_dir(version_base="1.3", config_dir=str(configs.conf_dir())):
-        cfg = compose(name, overrides=[f"hydra.searchpath=[file://{folder}]", *overrides], return_hydra_config=True)
+    cfg = composed(name, *overrides)
     assert cfg.name
+    assert cfg.hydra.run.dir == f"outputs/{cfg.name}"
+    assert cfg.hydra.callbacks.failures
     assert OmegaConf.select(cfg, "hydra.help.header")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -171,9 +173,13 @@ def extract_features(
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips are for its own users
     with tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar:
         engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done)])
-        engine.predict(extractor, datamodule=frames, return_predictions=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
+            warnings.filterwarnings("ignore", message="predict returned None")  # until a video's last chunk
+            engine.predict(extractor, datamodule=frames, return_predictions=False)
 
 
 def preprocess_of(recipe: FeatureRecipe) -> Preprocess:

@@ -6,6 +6,7 @@ Layout: ``<cache>/<dataset>/<key>/<video id>.safetensors`` with arrays ``<tap>/<
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,7 +111,8 @@ class FeatureStore:
         except FileNotFoundError:
             raise KeyError(video_id) from None
         except DamagedError:
-            path.replace(path.with_suffix(".damaged"))
+            with contextlib.suppress(FileNotFoundError):  # another process has just done it
+                path.replace(path.with_suffix(".damaged"))
             raise
         blocks = {(tap, pool): array for name, array in arrays.items() for tap, _, pool in [name.rpartition("/")]}
         return blocks, record

@@ -100,7 +100,7 @@ class FoldKernels:
             )
         full = unpack(packed, self.count)
         if self.fold.scaler in UNIT_LENGTH:
-            norm = _length(np.diagonal(full))
+            norm = length(np.diagonal(full))
             full /= norm[:, None] * norm[None, :]
         return full
 
@@ -110,14 +110,15 @@ class FoldKernels:
         columns = sum(part.columns for part in parts)
         total, squares = sum(part.total for part in parts), sum(part.squares for part in parts)
         if self.fold.scaler not in PER_FOLD:
-            norm = _length(np.asarray(squares)) if self.fold.scaler in UNIT_LENGTH else np.ones(self.count)
+            norm = length(np.asarray(squares)) if self.fold.scaler in UNIT_LENGTH else np.ones(self.count)
             total = np.sum((np.asarray(total) / norm)[self.fold.train])
             squares = np.sum((np.asarray(squares) / norm**2)[self.fold.train])
         values = columns * len(self.fold.train)
         return columns, float(squares / values - (total / values) ** 2)
 
 
-def _length(squares: Float64) -> Float64:
+def length(squares: Float64) -> Float64:
+    """Square roots, with 1 for 0 as scikit-learn's Normalizer has it."""
     return np.where(squares == 0, 1.0, np.sqrt(squares))
 
 

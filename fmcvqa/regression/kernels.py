@@ -9,23 +9,62 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import blas
 
 from fmcvqa.errors import ConfigError, FeatureError
 from fmcvqa.features.matrix import Block, FeatureMatrix, FloatArray
-from fmcvqa.regression.folds import Fold, FoldKernels, Moments, pack
-from fmcvqa.regression.gram_cache import GramCache
-from fmcvqa.regression.scaling import PER_FOLD, ColumnScale, column_scales
+from fmcvqa.regression.folds import Fold, FoldKernels, Moments, length, pack
+from fmcvqa.regression.gram_cache import GramCache, GramFolder
+from fmcvqa.regression.scaling import PER_FOLD, ColumnScale, Rows, column_scales
+
+if TYPE_CHECKING:
+    from fmcvqa.regression.torch_gram import TorchGram
 
 Precision = Literal["float32", "float64"]
 
 _COLUMNS_AT_ONCE = 4096  # a product this long hides the sum into float64 behind it
 _ROWS_AT_ONCE = 64  # with 4096 columns of float32 1 MB: scaling stays in the processor's cache
 _SCALE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSettings:
+    """Where and how a sweep computes and keeps its kernels; no setting changes what they are.
+
+    Attributes:
+        precision: ``"float32"`` or ``"float64"``; see :class:`KernelBank`.
+        device: ``"cpu"``, or a GPU such as ``"cuda"``.
+        memory_gib: Kernels to hold in memory.
+        folder: Where jobs in other processes find them, or None.
+        disk_gib: Kernels to keep in ``folder``; beyond that the oldest of other features or folds are removed.
+        max_gib: Largest N x N working matrices; with more videos linear kernels are fitted in the primal.
+    """
+
+    precision: Precision = "float32"
+    device: str = "cpu"
+    memory_gib: float = 3.0
+    folder: str | Path | None = None
+    disk_gib: float = 8.0
+    max_gib: float = 12.0
+
+    def bank(self, features: FeatureMatrix, target: FeatureMatrix | None = None) -> KernelBank:
+        """The kernels of these features."""
+        return KernelBank(
+            features,
+            target=target,
+            precision=self.precision,
+            device=self.device,
+            cache_bytes=int(self.memory_gib * 2**30),
+            folder=self.folder,
+            disk_bytes=int(self.disk_gib * 2**30),
+            max_bytes=int(self.max_gib * 2**30),
+        )
 
 
 class KernelBank:
@@ -37,12 +76,16 @@ class KernelBank:
         precision: ``"float32"`` multiplies in float32 and adds chunks of columns in float64; ``"float64"`` does
             both in float64. Blocks of up to 4096 columns and scalings per sample, which are done once, are always
             float64: they cost little.
+        device: ``"cpu"``, or where torch should multiply, such as ``"cuda"``. There, scalings per sample and cross
+            with ``scaling=target``, which need few kernels, stay on the CPU.
         cache_bytes: Keep so many bytes of kernels in memory.
-        folder: Keep kernels on disk here too, for other processes; None keeps none.
-        max_bytes: Refuse sets of videos whose N x N working matrices are larger.
+        folder: Keep kernels of blocks of more than 4096 columns on disk here too, for other processes.
+        disk_bytes: Keep at most so many bytes in ``folder``.
+        max_bytes: Refuse kernels of so many videos that their N x N working matrices are larger.
 
     Raises:
-        FeatureError: If ``target`` lacks a block or has other columns, or there are too many videos.
+        FeatureError: If ``target`` lacks a block or has other columns.
+        ConfigError: If there is no such precision or device.
     """
 
     def __init__(
@@ -51,18 +94,23 @@ class KernelBank:
         *,
         target: FeatureMatrix | None = None,
         precision: Precision = "float32",
+        device: str = "cpu",
         cache_bytes: int = 3 << 30,
         folder: str | Path | None = None,
+        disk_bytes: int = 8 << 30,
         max_bytes: int = 12 << 30,
     ) -> None:
         if precision not in ("float32", "float64"):
             raise ConfigError(f"precision={precision} is unknown", found="float32, float64")
         self.features, self.target, self.precision = features, target, precision
         self.count = len(features) + (0 if target is None else len(target))
-        refuse_too_many(self.count, max_bytes)
+        self.max_bytes = max_bytes
         if target is not None:
             _refuse_other_columns(features, target)
-        self._cache = GramCache(cache_bytes, None if folder is None else Path(folder) / self._fingerprint())
+        self._torch = None if device == "cpu" else _torch_gram(device)
+        self._cache = GramCache(cache_bytes)
+        if folder is not None:
+            self._cache.disk = GramFolder(Path(folder), self._fingerprint(), disk_bytes)
         self._folds: dict[str, Fold] = {}
         self._scales: dict[tuple[str, Block], list[ColumnScale]] = {}
         self._moments: dict[tuple[str, Block], Moments] = {}
@@ -80,11 +128,30 @@ class KernelBank:
         """The kernels of these blocks under a fold, from the cache as far as they are there.
 
         Raises:
-            FeatureError: If a block does not exist.
+            FeatureError: If a block does not exist, or there are too many videos.
         """
+        if not self.fits:
+            raise too_many(self.count, self.max_bytes)
         wanted = sorted(set(blocks))
         packed = {block: self._block(block, fold) for block in wanted}
         return FoldKernels(fold, self.count, packed, {block: self._moment(block, fold) for block in wanted})
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for N x N working matrices."""
+        return working_bytes(self.count) <= self.max_bytes
+
+    def against(self, block: Block, fold: Fold, rows: Rows) -> npt.NDArray[np.float64]:
+        """The kernel ``[N, rows]`` of all videos with some, computed anew."""
+        kind = self._kind(block, fold)
+        total = np.zeros((self.count, len(rows)))
+        for scaled in self._chunks(block, fold, kind):
+            total += scaled @ scaled[rows].T
+        return total
+
+    def lengths(self, blocks: Iterable[Block], fold: Fold) -> npt.NDArray[np.float64]:
+        """Euclidean length ``[N]`` of every video's concatenated blocks under a scaling per sample; 1 for 0."""
+        return length(np.sum([self._moment(block, fold).squares for block in blocks], axis=0))
 
     def columns(self, block: Block, start: int, stop: int) -> FloatArray:
         """Unscaled columns ``[N, stop - start]`` of one block, the target's rows last."""
@@ -147,17 +214,23 @@ class KernelBank:
         return Moments(self.width(block), total, squares)
 
     def _block(self, block: Block, fold: Fold) -> FloatArray:
-        self.width(block)
         name = "-".join([self.precision, *block])
-        held = self._cache.get(fold.key, name, self.count * (self.count + 1) // 2)
+        dear = self.width(block) > _COLUMNS_AT_ONCE  # reading a narrow block's kernel takes longer than computing it
+        held = self._cache.get(fold.key, name, self.count * (self.count + 1) // 2, on_disk=dear)
         if held is None:
             held = self._packed(block, fold)
-            self._cache.put(fold.key, name, held)
+            self._cache.put(fold.key, name, held, on_disk=dear)
         return held
 
-    def _packed(self, block: Block, fold: Fold) -> FloatArray:
+    def _kind(self, block: Block, fold: Fold) -> np.dtype[np.floating]:
         cheap = fold.scaler not in PER_FOLD or self.width(block) <= _COLUMNS_AT_ONCE
-        kind = np.dtype("float64" if cheap else self.precision)
+        return np.dtype("float64" if cheap else self.precision)
+
+    def _packed(self, block: Block, fold: Fold) -> FloatArray:
+        kind = self._kind(block, fold)
+        if self._torch is not None and fold.scaler in PER_FOLD and fold.own is None:
+            raw = self.columns(block, 0, self.width(block))
+            return self._torch.packed(block, raw, self.scale(block, fold)[0], kind)
         syrk = blas.ssyrk if kind == np.float32 else blas.dsyrk
         total = np.zeros((self.count, self.count), order="F")
         part = np.zeros((self.count, self.count), kind, order="F")
@@ -210,14 +283,20 @@ def working_bytes(count: int) -> int:
     return 4 * 8 * count**2
 
 
-def refuse_too_many(count: int, max_bytes: int) -> None:
-    """Raise a FeatureError if so many videos need larger working matrices."""
-    if working_bytes(count) > max_bytes:
-        raise FeatureError(
-            f"the kernels of {count} videos need {working_bytes(count) / 2**30:.1f} GiB of working memory",
-            found=f"a limit of {max_bytes / 2**30:.1f} GiB",
-            advice="evaluate fewer videos, or raise max_bytes",
-        )
+def too_many(count: int, max_bytes: int) -> FeatureError:
+    """What to say where so many videos need larger working matrices."""
+    return FeatureError(
+        f"the kernels of {count} videos need {working_bytes(count) / 2**30:.1f} GiB of working memory",
+        found=f"a limit of {max_bytes / 2**30:.1f} GiB",
+        advice="regressor.kernel=linear with regressor.solver=primal, which needs none; fewer videos; or a larger "
+        "kernels.max_gib",
+    )
+
+
+def _torch_gram(device: str) -> TorchGram:
+    from fmcvqa.regression.torch_gram import TorchGram  # torch only where it is asked for
+
+    return TorchGram(device)
 
 
 def _refuse_other_columns(features: FeatureMatrix, target: FeatureMatrix) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fmcvqa.errors import ConfigError, FeatureError
 from fmcvqa.regression.scaling import PER_FOLD, SCALERS
-from fmcvqa.regression.splits import Split, holdouts, k_folds, read_splits
+from fmcvqa.regression.splits import Split, holdouts, k_folds, read_groups, read_splits, refuse_leaks
 from fmcvqa.regression.svr import Cell, Gamma
 
 FittedOn = Literal["train", "test"]
@@ -55,7 +55,10 @@ class Protocol(ABC):
         mapping: Where the logistic of the mapped scores is fitted: on the training fold's own (in-sample)
             predictions, or on the test fold, as benchmarks do.
         permute_labels: Shuffle the training set's MOS over the videos first: a control that must score about 0.
-        splits_file: Take the splits from this file instead of drawing them.
+        permutation: Seeds that shuffle; the splits stay the same.
+        splits_file: Take the splits from this file instead of drawing them; every sweep leaves one, ``splits.json``.
+        groups_file: A CSV file with the columns ``id`` and ``group``: videos of one group show the same content and
+            are never split up.
 
     Raises:
         ConfigError: If a setting is out of its range.
@@ -67,7 +70,9 @@ class Protocol(ABC):
     scale_mos: bool = True
     mapping: FittedOn = "train"
     permute_labels: bool = False
+    permutation: int = 0
     splits_file: str | Path | None = None
+    groups_file: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.mapping not in ("train", "test"):
@@ -88,18 +93,29 @@ class Protocol(ABC):
         Args:
             ids: The videos.
             groups: One label per video; videos that share one show the same content and are never split up.
+                Where None, ``groups_file`` says.
 
         Raises:
-            FeatureError: If there are fewer than 10 videos, or the file does not fit them.
+            FeatureError: If there are fewer than 10 videos, a file does not fit them, or a split has a video or a
+                group on both sides.
         """
         if len(ids) < FEWEST_VIDEOS:
             raise FeatureError(f"{len(ids)} videos are too few to evaluate on", advice=f"give {FEWEST_VIDEOS} or more")
-        labels = None if groups is None else np.asarray(groups)
-        if labels is not None and len(labels) != len(ids):
-            raise FeatureError(f"there are {len(labels)} group labels for {len(ids)} videos")
+        labels = self.groups(ids, groups)
         if self.splits_file is not None:
             return read_splits(self.splits_file, ids, labels)
-        return self.draw(len(ids), labels)
+        drawn = self.draw(len(ids), labels)
+        refuse_leaks(drawn, labels)
+        return drawn
+
+    def groups(self, ids: Sequence[str], groups: Groups = None) -> npt.NDArray[Any] | None:
+        """One group label per video: the given ones, those of ``groups_file``, or None."""
+        if groups is None:
+            return None if self.groups_file is None else read_groups(self.groups_file, ids)
+        labels = np.asarray(groups)
+        if len(labels) != len(ids):
+            raise FeatureError(f"there are {len(labels)} group labels for {len(ids)} videos")
+        return labels
 
     def search(self, split: Split, index: int, groups: Groups = None) -> Search | None:
         """What to search for within a training fold; None keeps the cell's own settings."""
@@ -107,14 +123,14 @@ class Protocol(ABC):
 
     def training_mos(self, mos: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The MOS to use: the given ones, or the same shuffled."""
-        return np.random.default_rng([self.seed, 1]).permutation(mos) if self.permute_labels else mos
+        return np.random.default_rng([self.seed, 1, self.permutation]).permutation(mos) if self.permute_labels else mos
 
     def describe(self) -> dict[str, Any]:
         """Name and settings as ``result.json`` holds them."""
         settings = asdict(self)
         fitted_on = settings.pop("mapping")
-        file = settings.pop("splits_file")
-        settings["splits_file"] = None if file is None else Path(file).name
+        for name in ("splits_file", "groups_file"):
+            settings[name] = None if settings[name] is None else Path(settings[name]).name
         return {"name": self.name, **settings, "mapping_fitted_on": fitted_on}
 
 
@@ -256,6 +272,9 @@ class Cross(Protocol):
             raise ConfigError(f"protocol.scaling={self.scaling} is unknown across datasets", found="source, target")
         if self.selection not in ("all", "best_of_100"):
             raise ConfigError(f"protocol.selection={self.selection} is unknown", found="all, best_of_100")
+        if self.selection == "all" and self.splits_file is not None:
+            advice = "leave protocol.splits_file out, or set protocol.selection=best_of_100"
+            raise ConfigError("protocol.selection=all fits on the whole source and has no splits", advice=advice)
         if self.scaler not in (SCALERS if self.scaling == "source" else PER_FOLD):
             found = ", ".join(SCALERS if self.scaling == "source" else PER_FOLD)
             raise ConfigError(f"protocol.scaler={self.scaler} cannot be had", found=found)

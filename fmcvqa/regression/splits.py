@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from fmcvqa.regression.scaling import Rows
 from fmcvqa.sealed import write_atomic
 
 FORMAT = "fmcvqa-splits-1"
+_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ def read_splits(path: str | Path, ids: Sequence[str], groups: npt.NDArray[Any] |
         raise FeatureError(f"cannot read splits from {file} ({type(error).__name__})", advice=advice) from error
     place = {name: row for row, name in enumerate(ids)}
     if len(names) != len(ids) or set(names) != set(ids):
-        odd = sorted(set(names) ^ set(ids))[:5]
+        odd = sorted(set(names) ^ set(ids))[:_NAMED]
         raise FeatureError(
             f"{file} splits {len(names)} videos, but there are {len(ids)}",
             found=f"only on one side: {', '.join(odd)}",
@@ -113,10 +115,13 @@ def read_splits(path: str | Path, ids: Sequence[str], groups: npt.NDArray[Any] |
         )
     order = np.array([place[name] for name in names], dtype=np.intp)
     splits = [Split(order[train], order[test]) for train, test in parts]
-    for number, split in enumerate(splits):
-        _refuse_leak(file, number, split, groups)
     if not splits:
         raise FeatureError(f"{file} has no split")
+    for number, split in enumerate(splits):
+        if not len(split.train) or not len(split.test):
+            sizes = f"trains on {len(split.train)} and tests {len(split.test)} videos"
+            raise FeatureError(f"split {number} of {file} {sizes}")
+    refuse_leaks(splits, groups, f" of {file}")
     return splits
 
 
@@ -127,13 +132,52 @@ def _rows(values: Sequence[int], count: int) -> Rows:
     return rows
 
 
-def _refuse_leak(file: Path, number: int, split: Split, groups: npt.NDArray[Any] | None) -> None:
-    if not len(split.train) or not len(split.test):
-        raise FeatureError(f"split {number} of {file} trains on {len(split.train)} and tests {len(split.test)} videos")
-    both = np.intersect1d(split.train, split.test)
-    if len(both):
-        raise FeatureError(f"split {number} of {file} trains on {len(both)} of the videos it tests")
-    if groups is not None:
-        torn = np.intersect1d(groups[split.train], groups[split.test])
+def refuse_leaks(splits: Sequence[Split], groups: npt.NDArray[Any] | None, where: str = "") -> None:
+    """Refuse splits that train on what they test, however they were made.
+
+    Args:
+        splits: The splits.
+        groups: Group label of each video, or None.
+        where: Put behind the split's number in the message.
+
+    Raises:
+        FeatureError: If a split has a video, or a group, on both sides.
+    """
+    for number, split in enumerate(splits):
+        both = np.intersect1d(split.train, split.test)
+        if len(both):
+            raise FeatureError(f"split {number}{where} trains on {len(both)} of the videos it tests")
+        torn = () if groups is None else np.intersect1d(groups[split.train], groups[split.test])
         if len(torn):
-            raise FeatureError(f"split {number} of {file} has group {torn[0]} on both sides")
+            raise FeatureError(f"split {number}{where} has group {torn[0]} on both sides")
+
+
+def read_groups(path: str | Path, ids: Sequence[str]) -> npt.NDArray[np.str_]:
+    """The content group of each video from a CSV file with the columns ``id`` and ``group``.
+
+    Args:
+        path: The file; more columns and more videos than asked for are fine.
+        ids: The videos.
+
+    Raises:
+        FeatureError: If the file cannot be read, lacks a column, or has no group, or two, for a video.
+    """
+    file = Path(path)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [(row["id"].strip(), row["group"].strip()) for row in csv.DictReader(stream)]
+    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
+        advice = "give a CSV file with the columns id and group"
+        raise FeatureError(f"cannot read groups from {file} ({type(error).__name__})", advice=advice) from error
+    known = dict(rows)
+    missing = [name for name in ids if not known.get(name)]
+    if missing:
+        raise FeatureError(
+            f"{file} has no group for {len(missing)} of {len(ids)} videos: {', '.join(missing[:_NAMED])}",
+            found=", ".join(list(known)[:_NAMED]) or "no row",
+            advice="give every video one group",
+        )
+    twice = sorted({name for name, group in rows if known[name] != group})
+    if twice:
+        raise FeatureError(f"{file} gives {', '.join(twice[:_NAMED])} two groups", advice="give every video one")
+    return np.array([known[name] for name in ids])

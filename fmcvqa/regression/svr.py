@@ -21,6 +21,7 @@ Float64 = npt.NDArray[np.float64]
 Gamma = float | str
 
 KERNELS = ("linear", "rbf")
+SOLVERS = ("auto", "dual", "primal")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +33,19 @@ class SVRSettings:
         C: Penalty, above 0.
         epsilon: Half width of the tube without loss, in standard deviations of the MOS where the MOS is scaled.
         gamma: Of rbf: ``"scale"``, ``"auto"``, a number above 0, or a multiple such as ``"4*scale"``.
+        solver: ``"dual"`` fits on the N x N kernel; ``"primal"`` fits a linear kernel without one (see
+            :mod:`fmcvqa.regression.primal`); ``"auto"`` is dual while there is room for the kernel. Results name
+            which it was.
 
     Raises:
-        ConfigError: If a value is out of its range.
+        ConfigError: If a value is out of its range, or primal is asked for rbf.
     """
 
     kernel: str = "linear"
     C: float = 1.0
     epsilon: float = 0.1
     gamma: Gamma = "scale"
+    solver: str = "auto"
 
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
@@ -49,6 +54,12 @@ class SVRSettings:
             raise ConfigError(f"regressor.C={self.C} is not above 0", advice="1.0 is the paper's")
         if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
             raise ConfigError(f"regressor.epsilon={self.epsilon} is below 0", advice="0.1 is the paper's")
+        if self.solver not in SOLVERS:
+            raise ConfigError(f"regressor.solver={self.solver} is unknown", found=", ".join(SOLVERS))
+        if self.solver == "primal" and self.kernel != "linear":
+            raise ConfigError(
+                f"regressor.solver=primal cannot fit kernel={self.kernel}", advice="regressor.kernel=linear"
+            )
         _parse_gamma(self.gamma)
 
 
@@ -84,7 +95,7 @@ class Cell(SVRSettings):
 
     def as_dict(self) -> dict[str, Any]:
         """The cell as ``result.json`` holds it."""
-        names = ("layers", "pools", "kernel", "C", "epsilon", "gamma")
+        names = ("layers", "pools", "kernel", "C", "epsilon", "gamma", "solver")
         return {name: list(v) if isinstance(v := getattr(self, name), tuple) else v for name in names}
 
 
@@ -153,7 +164,7 @@ class FittedSVR:
     """A regressor fitted on one training fold.
 
     Attributes:
-        support: Rows of the support vectors.
+        support: Rows of the support vectors, or of the landmarks where it was fitted in the primal.
         dual: Their coefficients, for the scaled MOS.
         intercept: For the scaled MOS.
         mos_mean: What was subtracted from the MOS.
@@ -170,7 +181,11 @@ class FittedSVR:
         """MOS of every row of a kernel ``[rows, N]``."""
         dual = np.zeros(kernel.shape[1])
         dual[self.support] = self.dual
-        return (kernel @ dual + self.intercept) * self.mos_scale + self.mos_mean
+        return self.in_mos(kernel @ dual)
+
+    def in_mos(self, products: Float64) -> Float64:
+        """MOS of kernels times coefficients."""
+        return (products + self.intercept) * self.mos_scale + self.mos_mean
 
     def digest(self) -> str:
         """SHA-256 over everything that was fitted, bit for bit."""
@@ -202,10 +217,19 @@ def fit_svr(
     Raises:
         FeatureError: If the MOS of the training fold are all the same.
     """
-    known = mos[train]
-    mean, scale = (float(known.mean()), float(known.std())) if scale_mos else (0.0, 1.0)
-    if known.min() == known.max():
-        raise FeatureError(f"the MOS of all {len(train)} training videos are {known[0]:g}", advice="check the labels")
+    known, mean, scale = scaled_mos(mos[train], scale_mos)
     model = SVR(kernel="precomputed", C=settings.C, epsilon=settings.epsilon, tol=tol)
-    model.fit(kernel[np.ix_(train, train)], (known - mean) / scale)
+    model.fit(kernel[np.ix_(train, train)], known)
     return FittedSVR(train[model.support_], model.dual_coef_[0], float(model.intercept_[0]), mean, scale)
+
+
+def scaled_mos(mos: Float64, standardise: bool) -> tuple[Float64, float, float]:
+    """A training fold's MOS as they are fitted, with the mean and standard deviation (ddof 0) taken out of them.
+
+    Raises:
+        FeatureError: If they are all the same.
+    """
+    if mos.min() == mos.max():
+        raise FeatureError(f"the MOS of all {len(mos)} training videos are {mos[0]:g}", advice="check the labels")
+    mean, scale = (float(mos.mean()), float(mos.std())) if standardise else (0.0, 1.0)
+    return (mos - mean) / scale, mean, scale

@@ -19,7 +19,7 @@ from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.report.results import CellResult, find_results
 from fmcvqa.report.writing import write_report
 
-_CONTROLS = 5
+_CONTROLS = 20
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,12 +79,11 @@ class _Demo:
         self._run("sweep", "table3_cross", f"direction={directions}", "name=table3", f"model.weights={self.weights}")
 
     def control(self, best: CellResult) -> list[CellResult]:
-        """The best cell with permuted labels, several times: there is nothing to learn then."""
-        self._say("the control: the best cell with the labels permuted")
+        """The best cell with permuted labels, many times: there is nothing to learn then."""
+        self._say(f"the control: the best cell with its labels permuted, {_CONTROLS} times")
         seeds = ",".join(str(seed) for seed in range(_CONTROLS))
-        self._run(
-            "sweep", "-m", *self._cell(best), "name=control", "protocol.permute_labels=true", f"protocol.seed={seeds}"
-        )
+        permuted = ["protocol.permute_labels=true", f"protocol.permutation={seeds}"]
+        self._run("sweep", "-m", *self._cell(best), "name=control", *permuted, "~hydra.callbacks.table")
         return find_results(self.runs / "control")
 
     def fit(self, best: CellResult) -> None:
@@ -105,18 +104,16 @@ class _Demo:
         """What came out, and where it lies."""
         srocc = best.scores["srocc"]
         permuted = np.array([control.splits["srocc"].mean() for control in controls])
+        name = f"{best.cell.layers_text} {best.cell.kernel}"
+        print(f"\nbest of 14 cells: {name}, median SROCC {srocc.value:.3f} (std {srocc.std:.3f} over the splits)")
         print(
-            f"\nbest of 14 cells: {best.cell.layers_text} {best.cell.kernel}, SROCC {srocc.value:.3f} (std {srocc.std:.3f})"
+            f"labels permuted:  mean SROCC {permuted.mean():+.3f} (std {permuted.std(ddof=1):.3f} over "
+            f"{len(permuted)} permutations)"
         )
         print(
-            f"with permuted labels: mean SROCC {permuted.mean():+.3f} (std {permuted.std(ddof=1):.3f} over {len(permuted)})"
+            "The sets are generated, not rated by people: these numbers show that the method runs, not how good it is."
         )
-        print(
-            "The sets are generated, not rated by people: these numbers say that the method runs, not how good it is."
-        )
-        print(
-            f"{seconds / 60:.1f} minutes; everything is in {self.out}: table.csv, scatter.png, model.fmcvqa, result.json"
-        )
+        print(f"{seconds / 60:.1f} minutes. In {self.out}: table.csv, scatter.png, model.fmcvqa, result.json")
         print(f"next: fmcvqa predict CLIP... --model {self.model}")
 
     def _cell(self, best: CellResult) -> list[str]:
@@ -133,7 +130,8 @@ class _Demo:
         print(f"\n[{self._step}/6] {text}", flush=True)
 
     def _run(self, *words: Any) -> None:
-        command = [*map(str, words), *self._paths]
+        # Each job announces itself; Hydra need not.
+        command = [*map(str, words), *self._paths, "hydra/hydra_logging=none"]
         print("$ " + shlex.join(["fmcvqa", *map(str, words), "..."]), flush=True)
         code = cli.main(command)
         if code != EXIT_OK:

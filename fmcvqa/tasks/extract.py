@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from fmcvqa.features.recipe import BatchNormMode, FeatureRecipe
 from fmcvqa.features.store import FeatureStore
 from fmcvqa.models.backbones import Trunk
 from fmcvqa.sealed import write_atomic
+from fmcvqa.tasks import multirun
 from fmcvqa.tasks.job import job_folder
 
 log = logging.getLogger(__name__)
@@ -121,9 +121,14 @@ def _write_failures(failures: list[dict[str, str]], done: int) -> None:
     )
 
 
-@lru_cache(maxsize=1)  # the jobs of a multirun share one network
 def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm: BatchNormMode) -> Trunk:
-    return Trunk(name, taps, weights, seed=seed, batchnorm=batchnorm)
+    """The network; jobs in a row that ask for the same share it."""
+    wanted = (name, weights, seed, taps, batchnorm)
+    made: dict[object, Trunk] = multirun.shared.setdefault("trunks", {})
+    if wanted not in made:
+        made.clear()
+        made[wanted] = Trunk(name, taps, weights, seed=seed, batchnorm=batchnorm)
+    return made[wanted]
 
 
 def _plain(config: Any) -> dict[str, Any]:

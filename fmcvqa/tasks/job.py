@@ -6,44 +6,50 @@ Launchers pickle the functions below by name, so that a worker process that load
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fmcvqa.errors import FmcvqaError
-from fmcvqa.sealed import write_atomic
+from fmcvqa.tasks import multirun
 
-FAILED = "failed.json"
+_LONGEST = 200  # characters of a folder name; file systems take 255 bytes
 _SILENT = ("name", "force", "tracker", "trainer", "loader", "paths", "hydra", "features.layers", "regressor.kernel")
 
 
 def _run(command: str, cfg: DictConfig) -> float:
     """Run a command's task and give its objective.
 
-    In a multirun an :class:`FmcvqaError` is written to ``failed.json`` in the job's folder and the objective is NaN,
-    so that the other cells go on; the end of the multirun reports it. In a single run it ends the process.
+    An :class:`FmcvqaError` ends a single run. In a multirun it is noted, the objective is NaN and the other jobs go on.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips are for its own users
-    folder = job_folder()
-    (folder / FAILED).unlink(missing_ok=True)
+    task = import_module(f"fmcvqa.tasks.{command}")
+    # Its tips are for its own users; not before it is imported, which would set the level back.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    single = HydraConfig.get().mode == RunMode.RUN
+    objective = float("nan")
+    error: FmcvqaError | None = None
     try:
-        return float(import_module(f"fmcvqa.tasks.{command}").run(cfg))
-    except FmcvqaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if HydraConfig.get().mode == RunMode.RUN:
+        objective = float(task.run(cfg))
+    except (FmcvqaError, InstantiationException) as raised:
+        cause = raised if isinstance(raised, FmcvqaError) else raised.__cause__
+        if not isinstance(cause, FmcvqaError):
+            raise
+        error = cause
+        multirun.tell(error)
+        if single:
             raise SystemExit(error.exit_code) from error
-        write_atomic(folder / FAILED, json.dumps({"error": str(error), "exit_code": error.exit_code}).encode())
-        return float("nan")
+    if not single:
+        multirun.note(job_folder(), error)
+    return objective
 
 
 def job_folder() -> Path:
@@ -80,7 +86,7 @@ def cell_name(layers: list[str], kernel: str, overrides: list[str]) -> str:
     Args:
         layers: Layers of the cell.
         kernel: Kernel of the cell.
-        overrides: The job's overrides as Hydra lists them; paths become eight hex digits.
+        overrides: The job's overrides as Hydra lists them; paths and long values become eight hex digits.
     """
     parts = ["+".join(layers), kernel]
     for override in sorted(overrides):
@@ -88,9 +94,14 @@ def cell_name(layers: list[str], kernel: str, overrides: list[str]) -> str:
         if any(key == silent or key.startswith(f"{silent}.") for silent in _SILENT):
             continue
         plain = len(value) <= 32 and os.sep not in value
-        short = re.sub(r"[^\w.+-]+", "-", value).strip("-") if plain else hashlib.sha256(value.encode()).hexdigest()[:8]
-        parts.append(f"{key.rpartition('.')[2]}={short}")
-    return "_".join(parts)
+        short = re.sub(r"[^\w.+-]+", "-", value.strip("[](){}'\""), flags=re.ASCII) if plain else _digest(value)
+        parts.append(f"{key}={short}")
+    name = "_".join(parts)
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}_{_digest(name)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _cell(_root_: Any) -> str:

@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from fmcvqa.data.records import VideoDataset
-from fmcvqa.errors import SomeFailedError
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.evaluate import Evaluation, evaluate
 from fmcvqa.regression.kernels import KernelBank
@@ -23,8 +22,9 @@ from fmcvqa.regression.protocols import Protocol
 from fmcvqa.regression.results import FILE_NAME, build_result, dataset_card, read_result, write_result
 from fmcvqa.regression.svr import Cell, SVRSettings
 from fmcvqa.report.writing import write_report
+from fmcvqa.tasks import multirun
 from fmcvqa.tasks.extract import Extraction
-from fmcvqa.tasks.job import FAILED, job_folder
+from fmcvqa.tasks.job import job_folder
 from fmcvqa.tasks.sources import FeatureSource, LabelledFeatures
 from fmcvqa.tracking import Tracker
 
@@ -127,19 +127,17 @@ def _card(dataset: VideoDataset, labelled: LabelledFeatures) -> dict[str, Any]:
     return dataset_card(dataset.name, videos=len(labelled.ids), mos_range=dataset.mos_range, stand_in=dataset.stand_in)
 
 
-_opened: dict[str, Inputs] = {}
-
-
 def open_inputs(cfg: DictConfig) -> Inputs:
-    """The inputs a config asks for; the jobs of one process that ask for the same share them."""
+    """The inputs a config asks for; jobs in a row that ask for the same share them."""
     cross = cfg.protocol._target_.endswith(".Cross")
     names = ["data", "model", "recipe", "decoder", "features", *(["target", "target_features"] if cross else [])]
     whole = plain_config(cfg)
     parts = {name: whole[name] for name in names}
     wanted = json.dumps({**parts, "features": {**parts["features"], "layers": None}}, sort_keys=True)
     source: FeatureSource = instantiate(cfg.features)  # checks layers and pools of this very cell
-    if wanted in _opened:
-        return _opened[wanted]
+    opened: dict[str, Inputs] = multirun.shared.setdefault("inputs", {})
+    if wanted in opened:
+        return opened[wanted]
 
     def extraction() -> Extraction:
         return Extraction.from_config(cfg)
@@ -150,8 +148,8 @@ def open_inputs(cfg: DictConfig) -> Inputs:
         target: VideoDataset = instantiate(cfg.target)
         tested: FeatureSource = instantiate(cfg.target_features) if source.pools == ["all"] else source
         inputs.target = (target, tested.open(target, extraction))
-    _opened.clear()  # one set of features is enough memory
-    _opened[wanted] = inputs
+    opened.clear()  # one set of features is enough memory
+    opened[wanted] = inputs
     return inputs
 
 
@@ -163,9 +161,9 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
 
 def _key(cfg: DictConfig, inputs: Inputs) -> str:
     """SHA-256 over everything a result depends on: features and labels by content, cell and protocol by value."""
-    target = inputs.target[1].identity if inputs.target else None
-    protocol = plain_config(cfg.protocol)
-    parts = [inputs.labelled.identity, target, cell_of(cfg).as_dict(), protocol]
+    sets = [(inputs.dataset, inputs.labelled), *([inputs.target] if inputs.target else [])]
+    known = [(_card(dataset, labelled), labelled.identity) for dataset, labelled in sets]
+    parts = [known, cell_of(cfg).as_dict(), plain_config(cfg.protocol)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -203,19 +201,8 @@ class TableAtEnd(Callback):
     """Hydra callback: at the end of a multirun, whatever launcher ran it, the table from the cells' files."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Write tables and figures beside the cells, print the table, and name the cells that failed.
-
-        Raises:
-            SomeFailedError: If a cell failed.
-        """
+        """Write tables and figures beside the cells, and print the tables."""
         folder = Path(config.hydra.sweep.dir)
-        failed = sorted(folder.glob(f"*/{FAILED}"))
-        if any(folder.glob(f"*/{FILE_NAME}")):
-            files = write_report(folder, folder)
-            print(files.text)
-        if failed:
-            reasons = {path.parent.name: json.loads(path.read_text())["error"] for path in failed}
-            raise SomeFailedError(
-                f"{len(failed)} cells failed: " + "; ".join(f"{cell} ({why})" for cell, why in reasons.items()),
-                advice="mend what they name and run the same command: finished cells are skipped",
-            )
+        with multirun.kept():
+            if any(folder.glob(f"*/{FILE_NAME}")):
+                print(write_report(folder, folder).text)

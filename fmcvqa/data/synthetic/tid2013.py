@@ -48,7 +48,7 @@ class SyntheticTID2013(SyntheticSet[ImageRecord]):
         self,
         root: str | os.PathLike[str],
         *,
-        references: int = 8,
+        references: int = 20,
         distortions: Sequence[int] = (1, 2, 5, 6, 7, 8, 9, 10, 11, 15, 17, 18),
         size: Sequence[int] = (192, 256),
         seed: int = 0,

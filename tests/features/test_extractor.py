@@ -1,0 +1,183 @@
+"""The fast way to pooled features against the slow one, and everything they must not depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+import torch
+from tiny import TAPS, clip, damage
+
+from fmcvqa.data.decoding import PyAVDecoder
+from fmcvqa.data.frames import FrameBatch
+from fmcvqa.data.records import VideoRecord
+from fmcvqa.errors import ConfigError, VideoError
+from fmcvqa.features.extractor import GramExtractor, PooledFeatures, extract_features
+from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.models.backbones import Trunk, load_backbone
+
+RECIPE = FeatureRecipe(taps=TAPS, resize=64, crop=48)
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Trunk:
+    return Trunk("squeezenet1_1", TAPS, "none")
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[VideoRecord]:
+    folder = tmp_path_factory.mktemp("clips")
+    lengths = {"a": 33, "b": 7, "c": 16}
+    return [VideoRecord(name, clip(folder / f"{name}.mp4", n, seed=n), 3.0) for name, n in lengths.items()]
+
+
+def extract(
+    records: list[VideoRecord], trunk: Trunk, recipe: FeatureRecipe = RECIPE, **options: Any
+) -> dict[str, PooledFeatures]:
+    found: dict[str, PooledFeatures] = {}
+    settings: dict[str, Any] = {"num_workers": 0, "progress": False, "trainer": {"accelerator": "cpu"}} | options
+    extract_features(
+        records, trunk, recipe, PyAVDecoder(), done=lambda pooled: found.update({pooled.video_id: pooled}), **settings
+    )
+    return found
+
+
+def difference(one: dict[Any, Any], other: dict[Any, Any]) -> float:
+    """Largest difference of a block over its largest value, of the worst block."""
+    assert one.keys() == other.keys()
+    return max(float(np.abs(one[key] - other[key]).max() / np.abs(other[key]).max()) for key in one)
+
+
+def test_inception_v3_equals_the_slow_reference(tmp_path: Path) -> None:
+    recipe = FeatureRecipe()
+    path = clip(tmp_path / "clip.mp4", 3, width=400, height=320)
+    trunk = Trunk("inception_v3", recipe.taps, "none", seed=3)
+    pooled = extract([VideoRecord("clip", path, 3.0)], trunk, recipe, chunk_frames=2)["clip"]
+    network = load_backbone("inception_v3", "none", seed=3)
+    slow = reference.video_features(path, network, recipe.taps, resize=299, crop=299)
+    assert difference(pooled.blocks, slow) < 1e-4
+    widths = {"Mixed_5b": 32_896, "Mixed_5c": 41_616, "avgpool": 2_048}
+    assert {block: values.shape for block, values in pooled.blocks.items()} == {
+        (tap, pool): (width,) for tap, width in widths.items() for pool in ("mean", "max")
+    }
+    assert all(values.dtype == np.float32 for values in pooled.blocks.values())
+    assert not np.array_equal(pooled.blocks["Mixed_5b", "mean"], pooled.blocks["Mixed_5b", "max"])
+
+
+@pytest.mark.parametrize("name", ["resnet50", "squeezenet1_1"])
+def test_other_backbones_equal_it_too(name: str, tmp_path: Path) -> None:
+    taps = {"resnet50": ("layer1", "avgpool"), "squeezenet1_1": TAPS}[name]
+    recipe = FeatureRecipe(taps=taps, resize=72, crop=64)
+    record = VideoRecord("clip", clip(tmp_path / "clip.mp4", 3), 3.0)
+    pooled = extract([record], Trunk(name, taps, "none", seed=1), recipe)["clip"]
+    slow = reference.video_features(record.path, load_backbone(name, "none", seed=1), taps, resize=72, crop=64)
+    assert difference(pooled.blocks, slow) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("batch", "workers", "turned"), [(1, 0, False), (7, 0, True), (32, 0, False), (7, 1, False), (5, 2, True)]
+)
+def test_features_depend_on_neither_batch_nor_workers_nor_order(
+    batch: int, workers: int, turned: bool, trunk: Trunk, records: list[VideoRecord]
+) -> None:
+    plain = extract(records, trunk)
+    found = extract(records[::-1] if turned else records, trunk, chunk_frames=batch, num_workers=workers)
+    assert found.keys() == {"a", "b", "c"}
+    for name, pooled in found.items():
+        assert pooled.frames == plain[name].frames == {"a": 33, "b": 7, "c": 16}[name]
+        assert pooled.reader == "pyav"
+        assert difference(pooled.blocks, plain[name].blocks) <= 1e-6
+
+
+def test_the_same_run_twice_is_the_same_bytes(trunk: Trunk, records: list[VideoRecord]) -> None:
+    one, other = extract(records, trunk), extract(records, trunk)
+    assert all(
+        np.array_equal(values, other[name].blocks[block])
+        for name, pooled in one.items()
+        for block, values in pooled.blocks.items()
+    )
+
+
+def test_stride_is_that_of_the_recipe(trunk: Trunk, records: list[VideoRecord]) -> None:
+    pooled = extract(records[:1], trunk, FeatureRecipe(taps=TAPS, resize=64, crop=48, stride=10))["a"]
+    assert pooled.frames == 4
+    network = load_backbone("squeezenet1_1", "none")
+    kept = reference.read_frames(records[0].path)[::10]
+    maps = [reference.tap_maps(network, reference.preprocess(frame, 64, 48), TAPS) for frame in kept]
+    slow = np.mean([reference.vector(one["features.4"]) for one in maps], axis=0)
+    assert np.abs(pooled.blocks["features.4", "mean"] - slow).max() / slow.max() < 1e-4
+
+
+def test_a_frame_normalised_by_itself_depends_on_no_other(tmp_path: Path) -> None:
+    recipe = FeatureRecipe(taps=("layer1",), resize=64, crop=48, batchnorm="per_frame", jpeg_quality=95)
+    trunk = Trunk("resnet50", recipe.taps, "none", batchnorm="per_frame")
+    record = VideoRecord("clip", clip(tmp_path / "clip.mp4", 4), 3.0)
+    one, all_ = (extract([record], trunk, recipe, chunk_frames=batch)["clip"] for batch in (1, 4))
+    assert difference(one.blocks, all_.blocks) <= 1e-6
+    plain = extract([record], Trunk("resnet50", recipe.taps, "none"), FeatureRecipe(("layer1",), 64, 48))["clip"]
+    assert difference(one.blocks, plain.blocks) > 0.01
+
+
+def test_a_bad_video_raises_or_is_told_and_the_others_go_on(
+    trunk: Trunk, records: list[VideoRecord], tmp_path: Path
+) -> None:
+    bad = VideoRecord("bad", damage(clip(tmp_path / "bad.mp4", 24)), 3.0)
+    with pytest.raises(VideoError, match="^E_CORRUPT: the video '.*bad.mp4' is damaged"):
+        extract([bad, *records], trunk)
+    told: list[tuple[str, str]] = []
+
+    def failed(video_id: str, error: VideoError) -> None:
+        told.append((video_id, error.code))
+
+    found = extract([records[1], bad, records[2]], trunk, failed=failed, chunk_frames=3, num_workers=1)
+    assert told == [("bad", "E_CORRUPT")]
+    assert found.keys() == {"b", "c"}
+    assert difference(found["c"].blocks, extract(records[2:], trunk)["c"].blocks) <= 1e-6
+
+
+def test_features_that_are_not_finite_fail_by_name(records: list[VideoRecord]) -> None:
+    broken = Trunk("squeezenet1_1", TAPS, "none")
+    with torch.no_grad():
+        next(broken.parameters())[0] = float("nan")
+    with pytest.raises(VideoError) as caught:
+        extract(records[1:2], broken)
+    assert str(caught.value) == (
+        "E_NONFINITE: the features of b are not finite in "
+        "features.4/mean, features.4/max, classifier.avgpool/mean, classifier.avgpool/max"
+    )
+    told: list[str] = []
+    assert extract(records[1:], broken, failed=lambda name, error: told.append(f"{name} {error.code}")) == {}
+    assert told == ["b E_NONFINITE", "c E_NONFINITE"]
+
+
+def test_another_precision_than_the_recipes_is_refused(trunk: Trunk, records: list[VideoRecord]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        extract(records, trunk, trainer={"accelerator": "cpu", "precision": "bf16-mixed"})
+    assert str(caught.value) == (
+        "trainer.precision is bf16-mixed but recipe.precision is 32-true. "
+        "Try: recipe.precision alone, which the stored features are named by"
+    )
+
+
+def batch(name: str, n: int, last: bool) -> FrameBatch:
+    frames = torch.rand(n, 3, 48, 48, generator=torch.Generator().manual_seed(n))
+    return FrameBatch(frames, list(range(n)), name, last, "pyav")
+
+
+def test_videos_may_arrive_mixed_and_a_discarded_one_is_void(trunk: Trunk) -> None:
+    extractor = GramExtractor(trunk)
+    step: Callable[[FrameBatch], PooledFeatures | None] = extractor.predict_step
+    assert step(batch("a", 2, False)) is None
+    assert step(batch("b", 3, False)) is None
+    extractor.discard("b")
+    mixed = step(batch("a", 1, True))
+    assert mixed is not None
+    assert mixed.frames == 3
+    assert step(batch("b", 3, True)) is None
+    alone = GramExtractor(trunk)
+    alone.predict_step(batch("a", 2, False))
+    assert difference(mixed.blocks, alone.predict_step(batch("a", 1, True)).blocks) == 0  # type: ignore[union-attr]
