@@ -174,7 +174,7 @@ def test_an_unknown_tap(tmp_path: Path, capsys: Capture) -> None:
     [
         ("recipe.stride=0", "recipe.stride is 0. Try: recipe.stride = a whole number from 1"),
         ("regressor.kernel=poly", "regressor.kernel=poly is unknown. Found: linear, rbf"),
-        ("loader.num_workers=-1", "num_workers is -1. Try: 0 (decode in this process) or more"),
+        ("loader.num_workers=-1", "num_workers is -1. Try: give 0 to decode in this process, or more"),
         (
             "trainer.precision=bf16-mixed",
             "trainer.precision is bf16-mixed but recipe.precision is 32-true. "

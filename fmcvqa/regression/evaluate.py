@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,16 @@ from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.fitting import Outcome, SplitTask, run_task
 from fmcvqa.regression.folds import Fold
 from fmcvqa.regression.intervals import ScoredSplit, bootstrap_ci95
-from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.kernels import KernelBank, too_many
+from fmcvqa.regression.primal import LandmarkKernels
 from fmcvqa.regression.protocols import Cross, Protocol
 from fmcvqa.regression.scores import SCORES, all_scores, plcc
-from fmcvqa.regression.splits import Split, splits_digest
+from fmcvqa.regression.splits import Split, refuse_copies, splits_digest
 from fmcvqa.regression.svr import Cell
 
 Float64 = npt.NDArray[np.float64]
 Range = tuple[float, float]
+Tasks = dict[str, SplitTask]  # one split's, by solver
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,13 @@ class Evaluation:
     """What one cell scored.
 
     Attributes:
-        cell: The cell.
+        cell: The cell, with the solver that was used.
         protocol: The protocol's name and settings, with the digest of its splits.
         scores: By score: median, mean, std (ddof 0) and ci95 over the splits; across datasets value and ci95.
         rows: One per split: its number, counts of videos, scores, and what a search chose.
         predictions: Per tested video its id, MOS, and mean prediction over the splits that tested it.
         fitted: Per split a SHA-256 over everything that was fitted; it cannot depend on a test row.
+        splits: All splits, in row numbers of the training set's videos.
     """
 
     cell: Cell
@@ -45,6 +48,7 @@ class Evaluation:
     rows: list[dict[str, Any]]
     predictions: list[dict[str, Any]]
     fitted: list[str] = field(repr=False)
+    splits: list[Split] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,8 @@ def evaluate_cells(
         protocol: The protocol.
         bank: Kernels of earlier evaluations of these very features to go on from, or None.
         target: The tested set and its MOS, for ``cross`` only.
-        groups: One label per video of ``features``; videos that share one are never split up.
+        groups: One label per video of ``features``; videos that share one are never split up. The protocol's
+            ``groups_file`` where None.
         mos_ranges: Rating ranges of ``features`` and ``target``. Where given, predictions across datasets are put
             on the target's range by the straight line between the ranges' ends; RMSE has no meaning without.
         resamples: Draws of the bootstrap.
@@ -107,7 +112,8 @@ def evaluate_cells(
         progress: Called with (done, all) after each fit.
 
     Raises:
-        FeatureError: If MOS and features do not fit, videos are too few, or predictions are constant.
+        FeatureError: If MOS and features do not fit, videos are too few, or too many for a cell's solver, the same
+            video is trained on and tested, or predictions are constant.
         ConfigError: If the protocol needs a target and there is none, or the other way round.
     """
     plan = _plan(features, mos, protocol, bank, target, groups, mos_ranges)
@@ -115,14 +121,20 @@ def evaluate_cells(
     searches = [protocol.search(split, i, plan.groups) for i, split in enumerate(plan.splits)]
     inner = [[plan.fold(part.train) for part in search.inner] if search else [] for search in searches]
     plan.bank.prepare(fold for outer, parts in zip(folds, inner, strict=True) for fold in [*parts, outer])
-    blocks = sorted({block for cell in cells for block in cell.blocks})
+    cells = [replace(cell, solver=solver_of(cell, plan.bank)) for cell in cells]
+    blocks = sorted({block for cell in cells if cell.solver == "dual" for block in cell.blocks})
     outcomes: list[list[Outcome]] = [[] for _ in cells]
     done, total = 0, len(cells) * len(folds)
 
-    def tasks() -> Iterator[SplitTask]:
+    def tasks() -> Iterator[Tasks]:
         for i, (fold, search) in enumerate(zip(folds, searches, strict=True)):
-            kernels = plan.bank.fold(blocks, fold)
-            yield SplitTask(i, kernels, [plan.bank.fold(blocks, part) for part in inner[i]], search)
+            both: Tasks = {}
+            if blocks:
+                kernels = [plan.bank.fold(blocks, part) for part in (fold, *inner[i])]
+                both["dual"] = SplitTask(i, kernels[0], kernels[1:], search)
+            landmarks = [LandmarkKernels(plan.bank, part) for part in (fold, *inner[i])]
+            both["primal"] = SplitTask(i, landmarks[0], landmarks[1:], search)
+            yield both
 
     with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
         for results in _overlapped(pool, tasks(), cells, plan):
@@ -134,13 +146,27 @@ def evaluate_cells(
     return [_summary(plan, cell, kept, resamples) for cell, kept in zip(cells, outcomes, strict=True)]
 
 
+def solver_of(cell: Cell, bank: KernelBank) -> str:
+    """``dual`` or ``primal``: what a cell is fitted with.
+
+    Raises:
+        FeatureError: If the kernels of so many videos have no room and the cell cannot do without.
+    """
+    if cell.solver == "primal" or bank.fits:
+        return "dual" if cell.solver == "auto" else cell.solver
+    if cell.solver == "auto" and cell.kernel == "linear":
+        return "primal"
+    raise too_many(bank.count, bank.max_bytes)
+
+
 def _overlapped(
-    pool: Executor | None, tasks: Iterator[SplitTask], cells: Sequence[Cell], plan: _Plan
+    pool: Executor | None, tasks: Iterator[Tasks], cells: Sequence[Cell], plan: _Plan
 ) -> Iterator[list[Outcome]]:
     """Outcomes of each split's cells; with a pool the next split's kernels are computed meanwhile."""
 
-    def run(task: SplitTask, cell: Cell) -> Outcome:
-        return run_task(task, cell, plan.mos, plan.protocol, plan.scored[task.number])
+    def run(task: Tasks, cell: Cell) -> Outcome:
+        mine = task[cell.solver]
+        return run_task(mine, cell, plan.mos, plan.protocol, plan.scored[mine.number])
 
     if pool is None:
         for task in tasks:
@@ -173,8 +199,9 @@ def _plan(
         raise ConfigError("the kernel bank belongs to other features", advice="make one for these features")
     bank = bank or KernelBank(features, target=other)
     own = protocol.training_mos(_check_mos(features, mos))
-    labels = None if groups is None else np.asarray(groups)
-    splits = protocol.splits(features.ids, groups)
+    labels = protocol.groups(features.ids, groups)
+    splits = protocol.splits(features.ids, labels)
+    refuse_copies(features, _check_mos(features, mos), splits)
     if target is None:
         scored = [split.test for split in splits]
         return _Plan(protocol, bank, features.ids, own, labels, splits, scored, _line(None))
@@ -207,10 +234,7 @@ def _check_mos(features: FeatureMatrix, mos: npt.ArrayLike) -> Float64:
 
 def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -> Evaluation:
     cross = isinstance(plan.protocol, Cross)
-    numbers = list(range(len(outcomes)))
-    if cross and len(outcomes) > 1:  # the authors' choice: the fold that did best on its own test fold
-        within = [plcc(plan.mos[s.test], o.predicted[s.test]) for s, o in zip(plan.splits, outcomes, strict=True)]
-        numbers = [int(np.argmax(within))]
+    numbers = [_best_of(plan, outcomes)] if cross else list(range(len(outcomes)))
     tested = [_tested(plan, plan.scored[i], outcomes[i]) for i in numbers]
     rows = [_row(i, plan, outcomes[i], part) for i, part in zip(numbers, tested, strict=True)]
     first = len(plan.bank.features) if cross else 0
@@ -219,7 +243,15 @@ def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -
     described = plan.protocol.describe() | {"splits_sha256": splits_digest(plan.splits)}
     scores = {name: _score([row[name] for row in rows], intervals[name], cross) for name in SCORES}
     fitted = [outcomes[i].digest for i in numbers]
-    return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted)
+    return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted, plan.splits)
+
+
+def _best_of(plan: _Plan, outcomes: list[Outcome]) -> int:
+    """The authors' choice of a fold: the one with the best PLCC on its own test fold, within the source."""
+    if len(outcomes) == 1:
+        return 0
+    within = [plcc(plan.mos[s.test], o.predicted[s.test]) for s, o in zip(plan.splits, outcomes, strict=True)]
+    return int(np.argmax(within))
 
 
 def _tested(plan: _Plan, rows: npt.NDArray[np.intp], outcome: Outcome) -> ScoredSplit:

@@ -12,17 +12,19 @@ import numpy.typing as npt
 
 from fmcvqa.errors import FeatureError
 from fmcvqa.regression.folds import FoldKernels
+from fmcvqa.regression.primal import LandmarkKernels, fit_landmarks
 from fmcvqa.regression.protocols import Protocol, Search
 from fmcvqa.regression.scores import Logistic, fit_logistic, rmse
 from fmcvqa.regression.splits import Split
-from fmcvqa.regression.svr import Cell, cell_kernel, fit_svr, resolve_gamma, squared_distances
+from fmcvqa.regression.svr import Cell, FittedSVR, cell_kernel, fit_svr, resolve_gamma, squared_distances
 
 Float64 = npt.NDArray[np.float64]
+Kernels = FoldKernels | LandmarkKernels
 
 
 @dataclass(frozen=True, eq=False)
 class SplitTask:
-    """One split's kernels.
+    """One split's kernels, of the kind a cell's solver needs.
 
     Attributes:
         number: Of the split.
@@ -32,8 +34,8 @@ class SplitTask:
     """
 
     number: int
-    kernels: FoldKernels
-    inner: Sequence[FoldKernels]
+    kernels: Kernels
+    inner: Sequence[Kernels]
     search: Search | None
 
 
@@ -66,15 +68,25 @@ def run_task(task: SplitTask, cell: Cell, mos: Float64, protocol: Protocol, test
     """
     train = task.kernels.fold.train
     chosen = cell if task.search is None else choose(task.search, task.inner, cell, mos, protocol.scale_mos)
-    kernel, _ = cell_kernel(task.kernels, chosen)
-    fitted = fit_svr(kernel, train, mos, chosen, scale_mos=protocol.scale_mos)
-    predicted = fitted.predict(kernel)
+    fitted, predicted = _fit(task.kernels, chosen, mos, protocol.scale_mos)
     rows = train if protocol.mapping == "train" else tested
     logistic = _logistic(mos[rows], predicted[rows], task.number)
     picked = {} if task.search is None else {"C": chosen.C, "epsilon": chosen.epsilon, "gamma": chosen.gamma}
     parts = [fitted.digest(), repr(picked)] + ([repr(logistic)] if protocol.mapping == "train" else [])
     digest = hashlib.sha256("".join(parts).encode()).hexdigest()
     return Outcome(predicted, logistic(predicted), picked, digest)
+
+
+def _fit(kernels: Kernels, cell: Cell, mos: Float64, scale_mos: bool) -> tuple[FittedSVR, Float64]:
+    """A cell fitted on the training fold, and the MOS it predicts for every video."""
+    train = kernels.fold.train
+    if isinstance(kernels, LandmarkKernels):
+        gram = kernels.gram(cell.blocks)
+        fitted = fit_landmarks(gram, kernels.rows, train, mos, cell, scale_mos=scale_mos)
+        return fitted, fitted.in_mos(gram @ fitted.dual)
+    kernel, _ = cell_kernel(kernels, cell)
+    fitted = fit_svr(kernel, train, mos, cell, scale_mos=scale_mos)
+    return fitted, fitted.predict(kernel)
 
 
 def _logistic(mos: Float64, predicted: Float64, number: int) -> Logistic:
@@ -84,7 +96,7 @@ def _logistic(mos: Float64, predicted: Float64, number: int) -> Logistic:
         raise FeatureError(f"the logistic of split {number} cannot be fitted: {error}") from error
 
 
-def choose(search: Search, inner: Sequence[FoldKernels], cell: Cell, mos: Float64, scale_mos: bool) -> Cell:
+def choose(search: Search, inner: Sequence[Kernels], cell: Cell, mos: Float64, scale_mos: bool) -> Cell:
     """The candidate with the smallest RMSE over the inner splits, the first of equals.
 
     Args:
@@ -97,7 +109,11 @@ def choose(search: Search, inner: Sequence[FoldKernels], cell: Cell, mos: Float6
     candidates = search.candidates(cell)
     errors = np.zeros(len(candidates))
     for kernels, split in zip(inner, search.inner, strict=True):
-        errors += _inner_errors(kernels, split, candidates, mos, scale_mos)
+        if isinstance(kernels, LandmarkKernels):
+            found = [_fit(kernels, candidate, mos, scale_mos)[1][split.test] for candidate in candidates]
+            errors += [rmse(mos[split.test], predicted) ** 2 for predicted in found]
+        else:
+            errors += _inner_errors(kernels, split, candidates, mos, scale_mos)
     return candidates[int(np.argmin(errors))]
 
 

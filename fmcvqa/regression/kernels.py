@@ -151,7 +151,7 @@ class KernelBank:
 
     def lengths(self, blocks: Iterable[Block], fold: Fold) -> npt.NDArray[np.float64]:
         """Euclidean length ``[N]`` of every video's concatenated blocks under a scaling per sample; 1 for 0."""
-        return length(np.sum([self._moment(block, fold).squares for block in blocks], axis=0))
+        return length(np.asarray(sum(self._moment(block, fold).squares for block in blocks)))
 
     def columns(self, block: Block, start: int, stop: int) -> FloatArray:
         """Unscaled columns ``[N, stop - start]`` of one block, the target's rows last."""

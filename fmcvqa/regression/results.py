@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fmcvqa.errors import FmcvqaError
 from fmcvqa.regression.evaluate import Evaluation
+from fmcvqa.regression.splits import write_splits
 from fmcvqa.sealed import write_atomic
 
 FILE_NAME = "result.json"
+SPLITS_NAME = "splits.json"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn")
 
 
@@ -61,6 +63,12 @@ def build_result(
 def software_versions() -> dict[str, str]:
     """Versions of what computed the numbers."""
     return {"python": platform.python_version()} | {library: version(library) for library in _LIBRARIES}
+
+
+def write_splits_beside(folder: Path, ids: Sequence[str], evaluation: Evaluation) -> None:
+    """Write ``splits.json`` into a folder, to be imported with ``protocol.splits_file``; nothing where none tests."""
+    if all(len(split.test) for split in evaluation.splits):
+        write_splits(folder / SPLITS_NAME, ids, evaluation.splits)
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:

@@ -13,6 +13,8 @@ from fmcvqa.errors import FeatureError
 
 Float64 = npt.NDArray[np.float64]
 
+_NARROWEST = 0.05
+
 SCORES = ("srocc", "krocc", "plcc", "plcc_mapped", "rmse", "rmse_mapped")
 
 
@@ -95,8 +97,8 @@ def fit_logistic(mos: Any, predicted: Any) -> Logistic:
 
     It starts from the MOS's ends and the predictions' mean and a quarter of their deviation. Bounds keep nearly
     linear data, whose best logistic is infinitely wide, from running away: ends within 3 MOS ranges beyond the
-    MOS, middle within 3 ranges beyond the predictions, width from a thousandth to 10 ranges. Where the predictions say
-    nothing the valley is flat and the search ends after 300 steps at the best point it has found.
+    MOS, middle within 3 ranges beyond the predictions, width from a twentieth (steeper, the curve is a step that
+    gives many videos one score) to 10 ranges. Where the predictions say nothing the valley is flat and the search ends after 300 steps at the best point it has found.
 
     Raises:
         FeatureError: If there are fewer than 5 pairs, or either is constant.
@@ -107,8 +109,8 @@ def fit_logistic(mos: Any, predicted: Any) -> Logistic:
     # In units of both ranges, so that one set of bounds and tolerances serves any scale.
     x0, dx, y0, dy = x.min(), np.ptp(x), y.min(), np.ptp(y)
     u, v = (x - x0) / dx, (y - y0) / dy
-    start = np.array([1.0, 0.0, u.mean(), np.clip(u.std() / 4, 2e-3, 9.0)])
-    lower, upper = np.array([-3.0, -3.0, -3.0, 1e-3]), np.array([4.0, 4.0, 4.0, 10.0])
+    start = np.array([1.0, 0.0, u.mean(), np.clip(u.std() / 4, 1.2 * _NARROWEST, 9.0)])
+    lower, upper = np.array([-3.0, -3.0, -3.0, _NARROWEST]), np.array([4.0, 4.0, 4.0, 10.0])
     found = optimize.least_squares(
         lambda b: _curve(b, u) - v,
         start,

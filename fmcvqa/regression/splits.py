@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit
 
 from fmcvqa.errors import FeatureError
+from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.scaling import Rows
 from fmcvqa.sealed import write_atomic
 
@@ -147,9 +148,45 @@ def refuse_leaks(splits: Sequence[Split], groups: npt.NDArray[Any] | None, where
         both = np.intersect1d(split.train, split.test)
         if len(both):
             raise FeatureError(f"split {number}{where} trains on {len(both)} of the videos it tests")
-        torn = () if groups is None else np.intersect1d(groups[split.train], groups[split.test])
-        if len(torn):
+        torn = [] if groups is None else np.intersect1d(groups[split.train], groups[split.test]).tolist()
+        if torn:
             raise FeatureError(f"split {number}{where} has group {torn[0]} on both sides")
+
+
+def refuse_copies(features: FeatureMatrix, mos: npt.NDArray[np.float64], splits: Sequence[Split]) -> None:
+    """Refuse splits that train on a video and test another one that is the same.
+
+    Two videos count as the same if every feature and the MOS are equal: a file that lists a video twice, whatever it
+    calls it.
+
+    Raises:
+        FeatureError: If a split has such a pair on both sides.
+    """
+    copy_of = np.arange(len(features))
+    first: dict[bytes, int] = {}
+    for row in _same_start(features, mos):
+        digest = hashlib.sha256(mos[row].tobytes())
+        for block in features.blocks.values():
+            digest.update(np.ascontiguousarray(block[row]).data)
+        copy_of[row] = first.setdefault(digest.digest(), row)
+    for number, split in enumerate(splits if len(np.unique(copy_of)) < len(features) else ()):
+        both = np.intersect1d(copy_of[split.train], copy_of[split.test])
+        if len(both):
+            names = ", ".join(features.ids[row] for row in np.flatnonzero(copy_of == both[0])[:_NAMED])
+            raise FeatureError(
+                f"{names} are one video (equal features and MOS), and split {number} trains on it and tests it",
+                advice="leave the copies out, or give them one group in protocol.groups_file",
+            )
+
+
+def _same_start(features: FeatureMatrix, mos: npt.NDArray[np.float64]) -> list[int]:
+    """Rows whose MOS and first few features another row has too: hashing whole rows of all videos would take longer."""
+    found: dict[bytes, list[int]] = {}
+    heads = [np.ascontiguousarray(block[:, :4], dtype=np.float64) for block in features.blocks.values()]
+    for row in range(len(features)):
+        key = b"".join([mos[row].tobytes(), *(head[row].tobytes() for head in heads)])
+        found.setdefault(key, []).append(row)
+    return [row for rows in found.values() if len(rows) > 1 for row in rows]
 
 
 def read_groups(path: str | Path, ids: Sequence[str]) -> npt.NDArray[np.str_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 import shutil
 import time
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR", help="default: outputs/demo")
     options = parser.parse_args(argv)
     started = time.monotonic()
+    logging.getLogger("hydra").setLevel(logging.WARNING)  # each cell says what it scored; its launch is no news
     demo = _Demo(options.out)
     demo.finetune()
     best = demo.table()
@@ -130,8 +132,7 @@ class _Demo:
         print(f"\n[{self._step}/6] {text}", flush=True)
 
     def _run(self, *words: Any) -> None:
-        # Each job announces itself; Hydra need not.
-        command = [*map(str, words), *self._paths, "hydra/hydra_logging=none"]
+        command = [*map(str, words), *self._paths]
         print("$ " + shlex.join(["fmcvqa", *map(str, words), "..."]), flush=True)
         code = cli.main(command)
         if code != EXIT_OK:

@@ -36,7 +36,7 @@ def run(cfg: DictConfig) -> float:
         raise ConfigError("a model is fitted on one set with its own labels", advice="protocol=paper")
     if not isinstance(instantiate(cfg.features), StoreFeatures):
         raise ConfigError("a model needs features it can make itself", advice="features=store")
-    inputs, cell = open_inputs(cfg), cell_of(cfg)
+    cell, inputs = cell_of(cfg), open_inputs(cfg)
     evaluation = inputs.evaluate(cell, protocol)
     features = inputs.labelled.read()
     regressor = fit_final(

@@ -41,6 +41,7 @@ def run(cfg: DictConfig) -> float:
         FeatureError: If the features or labels cannot be regressed.
         ConfigError: If a setting is out of range.
     """
+    cell, protocol = cell_of(cfg), instantiate(cfg.protocol)  # first: what they refuse would cost an extraction later
     inputs = open_inputs(cfg)
     key = _key(cfg, inputs)
     folder = job_folder()
@@ -48,7 +49,7 @@ def run(cfg: DictConfig) -> float:
     if previous is not None and previous["key"] == key:
         log.info("%s is finished already; force=true runs it again", folder)
         return objective(previous)
-    evaluation = inputs.evaluate(cell_of(cfg), instantiate(cfg.protocol))
+    evaluation = inputs.evaluate(cell, protocol)
     result = inputs.result(cfg, evaluation, key)
     write_result(folder, result)
     _track(cfg, result)

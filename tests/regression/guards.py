@@ -10,7 +10,7 @@ import numpy as np
 from fmcvqa.features.matrix import FeatureMatrix
 
 
-class Leak(AssertionError):
+class LeakError(AssertionError):
     """A guard has caught something."""
 
 
@@ -22,7 +22,7 @@ def scrambled(features, mos, rows, seed=5):
         other, noise = block[rng.permutation(len(block))[: len(rows)]], rng.normal(size=(len(rows), block.shape[1]))
         block[rows] = other + 0.5 * block.std(axis=0) * noise
     changed = mos.copy()
-    changed[rows] = rng.uniform(-1000, 1000, len(rows))
+    changed[rows] = rng.uniform(mos.min() - np.ptp(mos), mos.max() + np.ptp(mos), len(rows))
     return FeatureMatrix(features.ids, blocks), changed
 
 
@@ -37,7 +37,7 @@ def metamorphic_gate(pipeline, features, mos, tested):
         if after.rows[number]["srocc"] == before.rows[number]["srocc"]:
             raise AssertionError("the scrambled rows were not the tested ones")
         if after.fitted[number] != before.fitted[number]:
-            raise Leak(f"split {number} was fitted on its test rows")
+            raise LeakError(f"split {number} was fitted on its test rows")
 
 
 def lone_video_gate(pipeline, features, mos, rows):
@@ -46,7 +46,7 @@ def lone_video_gate(pipeline, features, mos, rows):
     before = {p["id"]: p["predicted"] for p in pipeline(features, mos).predictions}
     after = {p["id"]: p["predicted"] for p in pipeline(*scrambled(features, mos, rows[1:])).predictions}
     if not np.isclose(before[name], after[name], rtol=1e-9, atol=0):
-        raise Leak(f"the prediction of {name} depends on the other tested videos")
+        raise LeakError(f"the prediction of {name} depends on the other tested videos")
 
 
 def permuted_label_control(pipeline, permutations=20):
@@ -58,4 +58,4 @@ def permuted_label_control(pipeline, permutations=20):
     means = [np.mean([row["srocc"] for row in pipeline(number).rows]) for number in range(permutations)]
     bound = 3 * np.std(means, ddof=1) / np.sqrt(permutations)
     if abs(np.mean(means)) > bound:
-        raise Leak(f"permuted labels score {np.mean(means):.3f}, beyond {bound:.3f}")
+        raise LeakError(f"permuted labels score {np.mean(means):.3f}, beyond {bound:.3f}")

@@ -117,7 +117,7 @@ def test_a_full_cache_keeps_what_it_has_and_drops_other_folds_first():
 
 
 def test_kernels_are_found_on_disk_by_the_next_process_unless_damaged(tmp_path):
-    features, _ = made(widths=(30,), pools=("mean",))
+    features, _ = made(widths=(4097,), pools=("mean",))
     fold = Fold(np.arange(40))
     first = KernelBank(features, folder=tmp_path).fold([("A", "mean")], fold).packed["A", "mean"]
     second = KernelBank(features, folder=tmp_path)
@@ -131,6 +131,56 @@ def test_kernels_are_found_on_disk_by_the_next_process_unless_damaged(tmp_path):
     np.testing.assert_array_equal(third.fold([("A", "mean")], fold).packed["A", "mean"], first)
     assert third._cache.misses == 1
     assert file.read_bytes() != bytes(data)
+
+
+def test_narrow_blocks_are_not_worth_a_file(tmp_path):
+    features, _ = made(widths=(4096,), pools=("mean",))
+    KernelBank(features, folder=tmp_path).fold([("A", "mean")], Fold(np.arange(40)))
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_kernels_on_disk_never_take_more_than_their_limit(tmp_path):
+    features, _ = made(widths=(4097,), pools=("mean",))
+    size = 4 * 60 * 61 // 2 + 32
+    folds = [Fold(np.arange(n)) for n in (40, 41, 42, 43)]
+    bank = KernelBank(features, folder=tmp_path, disk_bytes=2 * size)
+    bank.prepare(folds[:3])
+    for fold in folds[:3]:
+        bank.fold([("A", "mean")], fold)
+    assert {file.parent.name for file in tmp_path.rglob("*.gram")} == {fold.key[:32] for fold in folds[:2]}
+    bank.prepare(folds[3:])  # the folds before are no longer current: the older one makes room
+    bank.fold([("A", "mean")], folds[3])
+    assert {file.parent.name for file in tmp_path.rglob("*.gram")} == {folds[1].key[:32], folds[3].key[:32]}
+    KernelBank(features, folder=tmp_path, disk_bytes=size - 1).fold([("A", "mean")], folds[0])
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*.gram")) <= 2 * size
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax"])
+@pytest.mark.parametrize("kind, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
+def test_torch_multiplies_as_blas_does(scaler, kind, tolerance):
+    from fmcvqa.regression.torch_gram import TorchGram
+
+    features, _ = made(widths=(9000,), pools=("mean",))
+    bank, fold, block = KernelBank(features, precision=kind), Fold(TRAIN, scaler), ("A", "mean")
+    expected = bank.fold([block], fold).packed[block]
+    scale = bank.scale(block, fold)[0]
+    found = TorchGram("cpu").packed(block, features.blocks[block], scale, np.dtype(kind))
+    assert found.dtype == expected.dtype == np.dtype(kind)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.gpu
+def test_kernels_on_a_gpu_give_the_cpus_predictions():
+    features, mos = made(widths=(9000, 12))
+    for cell in all_cells(["A", "B"]):
+        on_cpu, on_gpu = (predictions(KernelBank(features, device=d), mos, cell, Fold(TRAIN)) for d in ("cpu", "cuda"))
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=1e-3 * mos.std())
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(ConfigError) as error:
+        KernelBank(made(widths=(5,))[0], device="cuda:99")
+    assert str(error.value).startswith("kernels.device=cuda:99 cannot be used. Found: ")
 
 
 def test_scalings_per_sample_have_one_kernel_for_all_folds():
@@ -149,10 +199,11 @@ def test_errors_say_what_is_there():
         "Try: choose layers and poolings among these, or extract the missing ones"
     )
     with pytest.raises(FeatureError) as error:
-        KernelBank(features, max_bytes=1 << 16)
+        KernelBank(features, max_bytes=1 << 16).fold([("A", "mean")], Fold(TRAIN))
     assert str(error.value) == (
         "the kernels of 60 videos need 0.0 GiB of working memory. Found: a limit of 0.0 GiB. "
-        "Try: evaluate fewer videos, or raise max_bytes"
+        "Try: regressor.kernel=linear with regressor.solver=primal, which needs none; fewer videos; "
+        "or a larger kernels.max_gib"
     )
     with pytest.raises(FeatureError) as error:
         KernelBank(features, target=made(widths=(6,))[0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from guards import lone_video_gate, metamorphic_gate, scrambled
 from oracle import made
 
-from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.protocols import UGCVQA, Cross, Nested, Paper
 from fmcvqa.regression.svr import Cell
@@ -21,26 +23,21 @@ WITHIN = {
 CELLS = [Cell(layers=("A", "B"), kernel=kernel) for kernel in ("linear", "rbf")]
 
 
-def scrambled(features, mos, rows):
-    rng = np.random.default_rng(5)
-    blocks = {key: block.copy() for key, block in features.blocks.items()}
-    for block in blocks.values():
-        other, noise = block[rng.permutation(len(block))[: len(rows)]], rng.normal(size=(len(rows), block.shape[1]))
-        block[rows] = other + 0.5 * block.std(axis=0) * noise
-    changed = mos.copy()
-    changed[rows] = rng.uniform(-1000, 1000, len(rows))
-    return FeatureMatrix(features.ids, blocks), changed
-
-
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.kernel)
 @pytest.mark.parametrize("protocol", WITHIN.values(), ids=WITHIN)
 def test_scrambled_test_rows_change_no_fitted_bit(protocol, cell):
     features, mos = made(40, (5000, 8))
-    before = evaluate(features, mos, cell, protocol, resamples=5)
-    for number, split in enumerate(protocol.splits(features.ids)[:2]):
-        after = evaluate(*scrambled(features, mos, split.test), cell, protocol, resamples=5)
-        assert after.fitted[number] == before.fitted[number]
-        assert after.rows[number]["srocc"] != before.rows[number]["srocc"]
+    tested = [split.test for split in protocol.splits(features.ids)[:2]]
+    metamorphic_gate(lambda X, y: evaluate(X, y, cell, protocol, resamples=5), features, mos, tested)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.kernel)
+@pytest.mark.parametrize("protocol", WITHIN.values(), ids=WITHIN)
+def test_no_prediction_depends_on_the_other_tested_videos(protocol, cell):
+    features, mos = made(40, (50, 8))
+    protocol = replace(protocol, **({"rounds": 1} if protocol.name == "ugcvqa" else {}))
+    rows = protocol.splits(features.ids)[0].test
+    lone_video_gate(lambda X, y: evaluate(X, y, cell, protocol, resamples=5), features, mos, rows)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.kernel)

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from guards import Leak, lone_video_gate, metamorphic_gate, permuted_label_control
+from guards import LeakError, lone_video_gate, metamorphic_gate, permuted_label_control
 from oracle import made
 
 from fmcvqa.errors import FeatureError
@@ -68,7 +68,7 @@ def test_1_scaler_fitted_on_all_rows(monkeypatch):
     monkeypatch.setattr(
         kernels, "column_scales", lambda X, sets, scaler: honest(X, [np.arange(len(X))] * len(sets), scaler)
     )
-    with pytest.raises(Leak, match="split 0 was fitted on its test rows"):
+    with pytest.raises(LeakError, match="split 0 was fitted on its test rows"):
         gate(run)
 
 
@@ -80,7 +80,7 @@ def test_2_imputer_on_all_rows():
 
     features, mos = noise()
     features.blocks["A", "mean"][::3, 4] = MISSING
-    with pytest.raises(Leak, match="split 0 was fitted on its test rows"):
+    with pytest.raises(LeakError, match="split 0 was fitted on its test rows"):
         gate(leaky, data=(features, mos))
 
 
@@ -91,19 +91,21 @@ def test_3_feature_selection_on_all_rows():
         return run(FeatureMatrix(features.ids, {("A", "mean"): X[:, np.argsort(-strength)[:10]]}), mos)
 
     features, mos = noise(columns=500)
-    assert np.mean([row["srocc"] for row in leaky(features, mos).rows]) > 0.3 > run(features, mos).scores["srocc"]["mean"]
-    with pytest.raises(Leak, match="split 0 was fitted on its test rows"):
+    assert (
+        np.mean([row["srocc"] for row in leaky(features, mos).rows]) > 0.3 > run(features, mos).scores["srocc"]["mean"]
+    )
+    with pytest.raises(LeakError, match="split 0 was fitted on its test rows"):
         gate(leaky, data=(features, mos))
 
 
-def test_4_C_chosen_on_the_test_fold(monkeypatch):
+def test_4_penalty_chosen_on_the_test_fold(monkeypatch):
     honest = Nested.search
 
     def leaky(self, split, index, groups=None):
         return replace(honest(self, split, index, groups), inner=(split,))
 
     monkeypatch.setattr(Nested, "search", leaky)
-    with pytest.raises(Leak, match=r"split \d was fitted on its test rows"):
+    with pytest.raises(LeakError, match=r"split \d was fitted on its test rows"):
         gate(partial(run, protocol=NESTED), NESTED)
 
 
@@ -114,7 +116,7 @@ def test_5_layer_chosen_on_the_test_fold():
         rows = [found[layer].rows[i] for i, layer in enumerate(best)]
         return replace(found[0], rows=rows, fitted=[found[layer].fitted[i] for i, layer in enumerate(best)])
 
-    with pytest.raises(Leak, match=r"split \d was fitted on its test rows"):
+    with pytest.raises(LeakError, match=r"split \d was fitted on its test rows"):
         gate(leaky, data=noise(layers="ABC"))
 
 
@@ -129,11 +131,82 @@ def test_6_logistic_fitted_on_the_test_fold_while_labelled_train(monkeypatch):
     monkeypatch.setattr(evaluation, "run_task", leaky)
     features, mos = noise()
     assert run(features, mos).protocol["mapping_fitted_on"] == "train"
-    with pytest.raises(Leak, match="split 0 was fitted on its test rows"):
+    with pytest.raises(LeakError, match="split 0 was fitted on its test rows"):
         gate(run)
 
 
-def test_7_copies_of_a_video_in_train_and_test():
+def test_7_copies_of_a_video_in_train_and_test(monkeypatch):
     features, mos = noise()
-    twice = features.select(np.repeat(np.arange(40), 2))if False else None
-    assert twice is None
+    rows = np.repeat(np.arange(40), 2)
+    blocks = {key: block[rows] for key, block in features.blocks.items()}
+    twice, mos = FeatureMatrix([f"v{i}" for i in range(80)], blocks), mos[rows]
+    with pytest.raises(FeatureError) as error:  # the copies' guard
+        run(twice, mos)
+    assert str(error.value) == (
+        "v2, v3 are one video (equal features and MOS), and split 0 trains on it and tests it. "
+        "Try: leave the copies out, or give them one group in protocol.groups_file"
+    )
+    run(twice, mos, groups=rows)
+    honest = protocols.k_folds
+    monkeypatch.setattr(protocols, "k_folds", lambda rows, groups, *rest: honest(rows, None, *rest))
+    with pytest.raises(FeatureError, match=r"split 0 has group \d+ on both sides"):  # the groups' guard
+        run(twice, mos, groups=rows)
+
+
+def test_8_mos_scaler_fitted_on_all_rows(monkeypatch):
+    honest = fitting.fit_svr
+
+    def leaky(kernel, train, mos, settings, *, scale_mos):
+        mean, scale = mos.mean(), mos.std()
+        fitted = honest(kernel, train, (mos - mean) / scale, settings, scale_mos=False)
+        return replace(fitted, mos_mean=mean, mos_scale=scale)
+
+    monkeypatch.setattr(fitting, "fit_svr", leaky)
+    with pytest.raises(LeakError, match="split 0 was fitted on its test rows"):
+        gate(run)
+
+
+def test_9_the_targets_statistics_where_scaling_is_source(monkeypatch):
+    monkeypatch.setattr(evaluation, "_own", lambda plan, rows: rows)
+    target = made(20, (8,), pools=("mean",), seed=1)
+    metamorphic_gate(cross, *target, [np.arange(20)])  # nothing fitted shows it
+    with pytest.raises(LeakError, match="the prediction of v000 depends on the other tested videos"):
+        lone_video_gate(cross, *target, np.arange(20))
+
+
+def test_10_fold_chosen_on_the_target(monkeypatch):
+    def leaky(plan, outcomes):
+        rows = plan.scored[0]
+        return int(np.argmax([srocc(plan.mos[rows], outcome.predicted[rows]) for outcome in outcomes]))
+
+    monkeypatch.setattr(evaluation, "_best_of", leaky)
+    with pytest.raises(LeakError, match="split 0 was fitted on its test rows"):
+        best = partial(cross, selection="best_of_100")
+        metamorphic_gate(best, *made(20, (8,), pools=("mean",), seed=1), [np.arange(20)])
+
+
+def test_11_train_and_test_overlap_in_an_imported_split(tmp_path, monkeypatch):
+    features, mos = noise()
+    splits = [{"train": list(range(33)), "test": list(range(30, 40))}]
+    file = tmp_path / "splits.json"
+    file.write_text(json.dumps({"format": "fmcvqa-splits-1", "videos": features.ids, "splits": splits}))
+    with pytest.raises(FeatureError, match=r"split 0 of .* trains on 3 of the videos it tests"):
+        run(features, mos, Paper(splits_file=file))
+    monkeypatch.setattr(protocols, "k_folds", lambda *_: [Split(np.arange(33), np.arange(30, 40))])
+    with pytest.raises(FeatureError, match="split 0 trains on 3 of the videos it tests"):
+        run(features, mos)
+
+
+def control(number):
+    features, mos = made(60, (8,), pools=("mean",))
+    return run(features, mos, Paper(repeats=1, permute_labels=True, permutation=number))
+
+
+def test_the_permuted_label_control_lets_honest_labels_pass():
+    permuted_label_control(control)
+
+
+def test_12_permutation_that_leaves_the_labels_where_they_are(monkeypatch):
+    monkeypatch.setattr(Paper, "training_mos", lambda self, mos: mos)
+    with pytest.raises(LeakError, match=r"permuted labels score 0\.\d+, beyond 0\.\d+"):
+        permuted_label_control(control)

@@ -99,7 +99,9 @@ def test_settings_as_a_result_holds_them():
         "repeats": 20,
         "folds": 5,
         "scaling": "standard",
+        "permutation": 0,
         "splits_file": "s.json",
+        "groups_file": None,
         "mapping_fitted_on": "train",
     }
 
@@ -144,3 +146,12 @@ def test_videos_that_cannot_be_split(ids, groups, message):
     with pytest.raises(FeatureError) as error:
         Paper().splits(ids, groups)
     assert str(error.value) == message
+
+
+def test_cross_on_the_whole_source_has_no_splits_to_import():
+    with pytest.raises(ConfigError) as error:
+        Cross(splits_file="splits.json")
+    assert str(error.value) == (
+        "protocol.selection=all fits on the whole source and has no splits. "
+        "Try: leave protocol.splits_file out, or set protocol.selection=best_of_100"
+    )

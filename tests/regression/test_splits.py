@@ -7,7 +7,7 @@ import pytest
 
 from fmcvqa.errors import FeatureError
 from fmcvqa.regression.protocols import Paper
-from fmcvqa.regression.splits import Split, read_splits, splits_digest, write_splits
+from fmcvqa.regression.splits import Split, read_groups, read_splits, splits_digest, write_splits
 
 IDS = [f"v{i}" for i in range(12)]
 
@@ -65,3 +65,37 @@ def test_a_file_that_tears_a_group_apart_is_refused(tmp_path):
 def test_the_digest_tells_order_and_sides_apart():
     a, b = np.array([0, 1]), np.array([2])
     assert len({splits_digest(s) for s in ([Split(a, b)], [Split(b, a)], [Split(a, b)] * 2)}) == 3
+
+
+def test_groups_come_from_a_file_by_id(tmp_path):
+    path = tmp_path / "groups.csv"
+    path.write_text("group,id,more\n" + "".join(f"g{i // 3},v{i},x\n" for i in range(20)))
+    assert read_groups(path, IDS).tolist() == [f"g{i // 3}" for i in range(12)]
+    assert read_groups(path, IDS[::-1]).tolist() == [f"g{i // 3}" for i in range(12)][::-1]
+    for split in Paper(repeats=1, folds=4, groups_file=path).splits(IDS):
+        assert {i // 3 for i in split.test}.isdisjoint({i // 3 for i in split.train})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "id,content\nv0,g\n",
+            "cannot read groups from {} (KeyError). Try: give a CSV file with the columns id and group",
+        ),
+        (
+            "id,group\nv0,g\nv1,g\n",
+            "{} has no group for 10 of 12 videos: v2, v3, v4, v5, v6. Found: v0, v1. Try: give every video one group",
+        ),
+        (
+            "id,group\n" + "".join(f"v{i},g\n" for i in range(12)) + "v3,h\n",
+            "{} gives v3 two groups. Try: give every video one",
+        ),
+    ],
+)
+def test_a_file_of_groups_that_does_not_fit_is_refused(tmp_path, text, message):
+    path = tmp_path / "groups.csv"
+    path.write_text(text)
+    with pytest.raises(FeatureError) as error:
+        read_groups(path, IDS)
+    assert str(error.value) == message.format(path)

@@ -18,6 +18,7 @@ def test_a_table_has_7_subsets_and_2_kernels():
         "C": 1.0,
         "epsilon": 0.1,
         "gamma": "scale",
+        "solver": "auto",
     }
     assert cells[-1].blocks == [(tap, pool) for tap in ("avgpool", "Mixed_5b", "Mixed_5c") for pool in ("mean", "max")]
 
@@ -32,6 +33,11 @@ def test_a_table_has_7_subsets_and_2_kernels():
         (
             {"gamma": "big"},
             "regressor.gamma=big is unknown. Found: scale, auto, a number above 0, or a multiple such as 4*scale",
+        ),
+        ({"solver": "sgd"}, "regressor.solver=sgd is unknown. Found: auto, dual, primal"),
+        (
+            {"solver": "primal", "kernel": "rbf"},
+            "regressor.solver=primal cannot fit kernel=rbf. Try: regressor.kernel=linear",
         ),
         (
             {"gamma": -1.0},

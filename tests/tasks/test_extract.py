@@ -1,0 +1,154 @@
+"""Extraction as a command: what is done stays done, and what cannot be read is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import TAPS, clip, damage, errors, labelled, network, places, run
+
+from fmcvqa import cli
+from fmcvqa.data.records import VideoRecord
+from fmcvqa.features.store import FeatureStore
+from fmcvqa.sealed import read_sealed
+from fmcvqa.tasks import extract
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """The command over three clips with labels in a CSV file."""
+    labels = labelled(tmp_path / "set", ["a", "b", "c"], count=24)
+    return ["extract", "data=csv", f"data.labels={labels}", *network(), *places(tmp_path)]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The videos of each extraction that really runs."""
+    seen: list[list[str]] = []
+    real = extract.extract_features
+
+    def watched(records: list[VideoRecord], *arguments: Any, **options: Any) -> None:
+        seen.append([record.id for record in records])
+        real(records, *arguments, **options)
+
+    monkeypatch.setattr(extract, "extract_features", watched)
+    return seen
+
+
+def entries(tmp_path: Path) -> dict[str, int]:
+    """Name and time of change of each stored video."""
+    return {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*/*/*.safetensors")}
+
+
+def test_a_second_run_does_nothing(
+    words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    code, out, err = run(capsys, *words)
+    assert code == 0
+    [folder] = (tmp_path / "cache" / "labels").iterdir()
+    assert out == f"3 videos of labels: features in {folder}\n"
+    assert "3 of 3 videos of labels to extract" in err
+    assert "GPU available" not in err
+    assert "litlogger" not in err
+    arrays, record = read_sealed(folder / "b.safetensors")
+    assert set(arrays) == {f"{tap}/{pool}" for tap in TAPS for pool in ("mean", "max")}
+    assert (record["video"], record["frames"], record["reader"]) == ("b", 24, "pyav")
+    before = entries(tmp_path)
+    assert run(capsys, *words)[0] == 0
+    assert entries(tmp_path) == before
+    assert asked == [["a", "b", "c"]]
+
+
+def test_a_corrupt_clip_is_named_and_the_others_are_kept(
+    words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    bad = tmp_path / "set" / "b.mp4"
+    whole = bad.read_bytes()
+    damage(bad)
+    code, out, err = run(capsys, *words)
+    failures = tmp_path / "outputs" / "extract" / "failures.jsonl"
+    [row] = [json.loads(line) for line in failures.read_text().splitlines()]
+    why = f"E_CORRUPT: the video {str(bad)!r} is damaged. Found: "
+    assert (code, out) == (3, "")
+    assert row.pop("error").startswith(why)
+    assert row == {"id": "b", "path": str(bad), "code": "E_CORRUPT"}
+    [message] = errors(err)
+    assert message.startswith(f"1 of 3 videos could not be read: {why}")
+    assert message.endswith(
+        "Found: the features of the other 2 are kept. "
+        f"Try: mend or remove the files named in {failures}, then the same command again"
+    )
+    before = entries(tmp_path)
+    assert before.keys() == {"a", "c"}
+
+    assert run(capsys, *words)[0] == 3
+    bad.write_bytes(whole)
+    assert run(capsys, *words)[0] == 0
+    assert asked == [["a", "b", "c"], ["b"], ["b"]]
+    assert not failures.exists()
+    after = entries(tmp_path)
+    assert after.keys() == {"a", "b", "c"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_interrupted_extraction_goes_on(
+    words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FeatureStore.write
+
+    def dies(store: FeatureStore, record: VideoRecord, *arguments: Any, **options: Any) -> None:
+        if record.id == "b":
+            raise RuntimeError("the power is gone")
+        real(store, record, *arguments, **options)
+
+    monkeypatch.setattr(FeatureStore, "write", dies)
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        cli.main(words)
+    assert entries(tmp_path).keys() == {"a"}
+    monkeypatch.setattr(FeatureStore, "write", real)
+    assert run(capsys, *words)[0] == 0
+    assert entries(tmp_path).keys() == {"a", "b", "c"}
+    assert asked == [["a", "b", "c"], ["b", "c"]]
+
+
+def test_only_what_has_changed_is_made_again(
+    words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    assert run(capsys, *words)[0] == 0
+    clip(tmp_path / "set" / "c.mp4", 5, seed=9)
+    [entry] = (tmp_path / "cache").glob("*/*/a.safetensors")
+    entry.write_bytes(entry.read_bytes()[:-1] + b"\xff")
+    assert run(capsys, *words)[0] == 0
+    assert run(capsys, *words, "model.seed=1")[0] == 0
+    assert run(capsys, *words, "recipe.stride=2")[0] == 0
+    assert asked == [["a", "b", "c"], ["a", "c"], ["a", "b", "c"], ["a", "b", "c"]]
+    assert len(list((tmp_path / "cache" / "labels").iterdir())) == 3
+    assert entry.with_suffix(".damaged").exists()
+
+
+def test_both_decoders_give_the_same_features(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("decord")
+    assert run(capsys, *words)[0] == 0
+    assert run(capsys, *words, "decoder=decord")[0] == 0
+    one, other = (tmp_path / "cache" / "labels").iterdir()
+    for name in ("a", "b", "c"):
+        (ours, card), (theirs, other_card) = (read_sealed(folder / f"{name}.safetensors") for folder in (one, other))
+        assert {card["reader"], other_card["reader"]} == {"pyav", "decord"}
+        assert all(np.array_equal(values, theirs[block]) for block, values in ours.items())
+
+
+def test_videos_that_fail_in_one_job_do_not_stop_the_others(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+    damage(tmp_path / "set" / "b.mp4")
+    (tmp_path / "set" / "good.csv").write_text("path,mos\na.mp4,3\nc.mp4,4\n")
+    both = f"data.labels={tmp_path / 'set' / 'labels.csv'},{tmp_path / 'set' / 'good.csv'}"
+    code, out, err = run(capsys, "extract", "-m", "data=csv", both, *words[3:])
+    assert code == 3
+    assert out.startswith("2 videos of good: features in ")
+    first, last = errors(err)
+    assert first.startswith("1 of 3 videos could not be read: E_CORRUPT: ")
+    assert last.startswith("1 of 2 jobs failed: 0 (1 of 3 videos could not be read: E_CORRUPT: ")
