@@ -41,7 +41,7 @@ class Scale:
     stand_in: bool = False
 
     def __str__(self) -> str:
-        note = ", a synthetic stand-in" if self.stand_in else ""
+        note = ", a synthetic stand-in" if self.stand_in and "stand-in" not in self.name else ""
         return f"{self.minimum:g} (worst) to {self.maximum:g} (best), as in {self.name}{note}"
 
 

@@ -2,10 +2,16 @@
 
     python experiments/benchmarks/evaluation.py                                    # a minute
     python experiments/benchmarks/evaluation.py --videos 1200 --features 153120    # the paper's size, plain scaled up
+    python experiments/benchmarks/evaluation.py --costs costs.png                  # cost against each size
 
-Plain is ``make_pipeline(StandardScaler(), SVR(...))`` in float64 on the same splits in the same process. It is run on
-``--plain-splits`` of the splits and its time scaled to all; ours runs on all of them, scores and intervals included.
-Features are of rank 40 plus noise, from a seed. The last line is one JSON object.
+Plain is ``make_pipeline(StandardScaler(), SVR(...))`` in float64 on the same splits in the same process. Each of the
+14 cells is run on ``--plain-splits`` of the splits and its time scaled to all; ours runs on all of them, scores and
+intervals included. ``ratio.table`` is plain's 14 cells over ours; a cell's own ratio is its plain time over a
+fourteenth of ours, or with ``--alone`` over its time without the others.
+
+Features are of rank 40 plus as much noise, from a seed. How long the solver itself takes is the same for both and
+depends on the data: where a linear cell has fewer columns than videos, as every cell has at small ``--features``, or
+far less noise, it takes most of the time and the ratio is smaller. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ import os
 import platform
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
@@ -42,7 +49,7 @@ def generate(videos: int, features: int, seed: int) -> tuple[FeatureMatrix, np.n
         columns = max(2, round(width * features / (2 * sum(WIDTHS.values()))))
         for pool in ("mean", "max"):
             block = rng.standard_normal((videos, columns), dtype=np.float32)
-            block += hidden @ rng.standard_normal((RANK, columns), dtype=np.float32)
+            block += hidden @ rng.standard_normal((RANK, columns), dtype=np.float32) / np.float32(np.sqrt(RANK))
             blocks[layer, pool] = block
     mos = hidden @ rng.normal(size=RANK) / np.sqrt(RANK) + 0.5 * rng.normal(size=videos)
     return FeatureMatrix([str(i) for i in range(videos)], blocks), mos.astype(np.float64)
@@ -64,6 +71,62 @@ def ours_alone(features: FeatureMatrix, mos: np.ndarray, cell: Cell, protocol: P
     return time.perf_counter() - start
 
 
+COSTS = {  # what is varied, and what is held meanwhile
+    "videos": [100, 200, 400, 800],
+    "features": [7656, 15312, 30624, 61248],
+    "cells": [2, 6, 10, 14],
+    "splits": [5, 10, 20, 40],
+}
+HELD = {"videos": 200, "features": 15312, "cells": 14, "splits": 10}
+
+
+def seconds_of(videos: int, features: int, cells: int, splits: int, threads: int, seed: int) -> float:
+    """Seconds of a table of this size."""
+    matrix, mos = generate(videos, features, seed)
+    start = time.perf_counter()
+    chosen = all_cells(list(WIDTHS))[-cells:]  # from the end, so that the widest cells are always among them
+    evaluate_cells(matrix, mos, chosen, Paper(repeats=splits // 5, seed=seed), threads=threads)
+    return time.perf_counter() - start
+
+
+def costs(picture: Path, threads: int, seed: int) -> dict[str, object]:
+    """Vary each size with the others held, and plot seconds against it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    found = {
+        name: [seconds_of(**HELD | {name: value}, threads=threads, seed=seed) for value in values]
+        for name, values in COSTS.items()
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(12, 3), sharey=True, layout="constrained")
+    for axis, (name, values) in zip(axes, COSTS.items(), strict=True):
+        axis.loglog(values, found[name], "o-", color="#0072B2")
+        axis.set_xlabel(name)
+        axis.set_xticks(values, [str(value) for value in values])
+        axis.minorticks_off()
+        held = ", ".join(f"{value} {other}" for other, value in HELD.items() if other != name)
+        axis.set_title(held, fontsize=7)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("seconds")
+    figure.savefig(picture, dpi=150)
+    return {"sizes": COSTS, "held": HELD, "seconds": {k: [round(s, 3) for s in v] for k, v in found.items()}}
+
+
+def machine() -> dict[str, object]:
+    """What it ran on."""
+    limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
+    return {"processor": _processor(), "cores": os.cpu_count(), "limits": limits}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def main() -> None:
     """Time both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -75,7 +138,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help="time each cell alone too: what a single job costs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--costs", type=Path, metavar="PNG", help="measure cost against each size instead, and plot")
     options = parser.parse_args()
+    if options.costs:
+        measured = costs(options.costs, options.threads, options.seed)
+        print(json.dumps({"benchmark": "evaluation costs", **measured, "machine": machine()}))
+        return
     features, mos = generate(options.videos, options.features, options.seed)
     protocol, cells = Paper(repeats=options.splits // 5, seed=options.seed), all_cells(list(WIDTHS))
     splits = protocol.splits(features.ids)
@@ -108,12 +176,12 @@ def main() -> None:
         ratios |= {name: spent / (ours / len(cells)) for name, spent in seconds.items()}
     result = {
         "benchmark": "evaluation",
-        "options": vars(options),
+        "options": {name: value for name, value in vars(options).items() if name != "costs"},
         "ratio": {name: round(ratio, 2) for name, ratio in ratios.items()},
         "max_abs_diff": worst,
         "seconds": {"ours": ours, "plain": sum(seconds.values()), "plain_measured_splits": options.plain_splits},
         "peak_gib": peak,
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "machine": machine(),
     }
     print(json.dumps(result))
 

@@ -16,8 +16,8 @@ from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.fitting import Outcome, SplitTask, run_task
 from fmcvqa.regression.folds import Fold
 from fmcvqa.regression.intervals import ScoredSplit, bootstrap_ci95
-from fmcvqa.regression.kernels import KernelBank, too_many
-from fmcvqa.regression.primal import LandmarkKernels
+from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.primal import LandmarkKernels, solver_of
 from fmcvqa.regression.protocols import Cross, Protocol
 from fmcvqa.regression.scores import SCORES, all_scores, plcc
 from fmcvqa.regression.splits import Split, refuse_copies, splits_digest
@@ -144,19 +144,6 @@ def evaluate_cells(
                 if progress is not None:
                     progress(done, total)
     return [_summary(plan, cell, kept, resamples) for cell, kept in zip(cells, outcomes, strict=True)]
-
-
-def solver_of(cell: Cell, bank: KernelBank) -> str:
-    """``dual`` or ``primal``: what a cell is fitted with.
-
-    Raises:
-        FeatureError: If the kernels of so many videos have no room and the cell cannot do without.
-    """
-    if cell.solver == "primal" or bank.fits:
-        return "dual" if cell.solver == "auto" else cell.solver
-    if cell.solver == "auto" and cell.kernel == "linear":
-        return "primal"
-    raise too_many(bank.count, bank.max_bytes)
 
 
 def _overlapped(

@@ -13,6 +13,7 @@ from fmcvqa.errors import ConfigError, ModelFileError
 from fmcvqa.features.matrix import Block, FeatureMatrix, FloatArray
 from fmcvqa.regression.folds import Fold
 from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.primal import LandmarkKernels, fit_landmarks, solver_of
 from fmcvqa.regression.scaling import PER_FOLD
 from fmcvqa.regression.svr import Cell, FittedSVR, cell_kernel, fit_svr
 
@@ -169,8 +170,14 @@ def fit_final(
     rows = np.arange(len(features))
     fold = Fold(rows, scaler)
     bank = KernelBank(features, precision="float64", cache_bytes=0)
-    kernel, gamma = cell_kernel(bank.fold(cell.blocks, fold), cell)
-    fitted = fit_svr(kernel, rows, np.asarray(mos, dtype=np.float64), cell, scale_mos=scale_mos)
+    known, gamma = np.asarray(mos, dtype=np.float64), 0.0
+    if solver_of(cell, bank) == "primal":
+        landmarks = LandmarkKernels(bank, fold)
+        gram = landmarks.gram(cell.blocks)
+        fitted = fit_landmarks(gram, landmarks.rows, rows, known, cell, scale_mos=scale_mos)
+    else:
+        kernel, gamma = cell_kernel(bank.fold(cell.blocks, fold), cell)
+        fitted = fit_svr(kernel, rows, known, cell, scale_mos=scale_mos)
     shifts, scales = _affine(bank, cell.blocks, fold)
     if cell.kernel == "linear":
         return _collapse(features, cell.blocks, fitted, shifts, scales)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -83,13 +83,25 @@ class FoldKernels:
     count: int
     packed: Mapping[Block, FloatArray]
     moments: Mapping[Block, Moments]
+    _last: dict[tuple[Block, ...], Float64] = field(default_factory=dict, repr=False)
 
     def gram(self, blocks: Sequence[Block]) -> Float64:
-        """The linear kernel ``[N, N]`` of the concatenated blocks.
+        """The linear kernel ``[N, N]`` of the concatenated blocks, read only.
+
+        The last one is kept: in a table each cell's other kernel comes next.
 
         Raises:
             FeatureError: If it is not finite.
         """
+        held = self._last.get(tuple(blocks))
+        if held is None:
+            held = self._sum(blocks)
+            held.setflags(write=False)
+            self._last.clear()
+            self._last[tuple(blocks)] = held
+        return held
+
+    def _sum(self, blocks: Sequence[Block]) -> Float64:
         packed = np.zeros(self.count * (self.count + 1) // 2)
         for block in blocks:
             packed += self.packed[block]

@@ -20,8 +20,8 @@ from sklearn.svm import LinearSVR
 
 from fmcvqa.features.matrix import Block
 from fmcvqa.regression.folds import UNIT_LENGTH, Fold
-from fmcvqa.regression.kernels import KernelBank
-from fmcvqa.regression.svr import FittedSVR, SVRSettings, scaled_mos
+from fmcvqa.regression.kernels import KernelBank, too_many
+from fmcvqa.regression.svr import Cell, FittedSVR, SVRSettings, scaled_mos
 
 Float64 = npt.NDArray[np.float64]
 
@@ -31,6 +31,19 @@ _INTERCEPT = 10.0  # liblinear penalises the intercept; so scaled, that penalty 
 _STEPS, _TOL = 10_000, 1e-5
 
 log = logging.getLogger(__name__)
+
+
+def solver_of(cell: Cell, bank: KernelBank) -> str:
+    """``dual`` or ``primal``: what a cell is fitted with.
+
+    Raises:
+        FeatureError: If the kernels of so many videos have no room and the cell cannot do without.
+    """
+    if cell.solver == "primal" or bank.fits:
+        return "dual" if cell.solver == "auto" else cell.solver
+    if cell.solver == "auto" and cell.kernel == "linear":
+        return "primal"
+    raise too_many(bank.count, bank.max_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +110,9 @@ def fit_landmarks(
     values, vectors = eigh(gram[landmarks])
     kept = values > _SMALLEST * values[-1]
     root = vectors[:, kept] / np.sqrt(values[kept])
+    Z = gram[train] @ root
+    centre = Z.mean(axis=0)  # no regressor with a free intercept sees it, but its solver does
+    Z -= centre
     model = LinearSVR(
         C=settings.C,
         epsilon=settings.epsilon,
@@ -107,7 +123,8 @@ def fit_landmarks(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, in our words
-        model.fit(gram[train] @ root, known)
+        model.fit(Z, known)
     if model.n_iter_ >= _STEPS:
         log.warning("LinearSVR stopped after %d passes, not quite at its optimum; a smaller C converges", _STEPS)
-    return FittedSVR(landmarks, root @ model.coef_, float(model.intercept_[0]), mean, scale)
+    intercept = float(model.intercept_[0] - centre @ model.coef_)
+    return FittedSVR(landmarks, root @ model.coef_, intercept, mean, scale)

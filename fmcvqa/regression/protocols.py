@@ -197,6 +197,7 @@ class Nested(Paper):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_count("inner_folds", self.inner_folds, 2)
+        _as_tuples(self, "C", "epsilon", "gamma")
 
     def search(self, split: Split, index: int, groups: Groups = None) -> Search:
         """The grid, on folds of the training fold."""
@@ -232,6 +233,7 @@ class UGCVQA(Protocol):
         _check_count("rounds", self.rounds, 1)
         if not 0 < self.test_fraction < 1:
             raise ConfigError(f"protocol.test_fraction={self.test_fraction} is not between 0 and 1")
+        _as_tuples(self, "C", "gamma")
 
     @property
     def feature_scaler(self) -> str:
@@ -293,3 +295,14 @@ class Cross(Protocol):
 
 def _inner_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, 2, index]).generate_state(1)[0])
+
+
+def _as_tuples(protocol: Protocol, *names: str) -> None:
+    """Plain tuples, whatever kind of sequence a config had: results hold the settings as JSON."""
+    for name in names:
+        values = getattr(protocol, name)
+        if isinstance(values, str | int | float) or not len(values):
+            raise ConfigError(
+                f"protocol.{name}={values} is no list of values to try", advice="give at least one: [1.0]"
+            )
+        object.__setattr__(protocol, name, tuple(values))

@@ -98,7 +98,8 @@ def fit_logistic(mos: Any, predicted: Any) -> Logistic:
     It starts from the MOS's ends and the predictions' mean and a quarter of their deviation. Bounds keep nearly
     linear data, whose best logistic is infinitely wide, from running away: ends within 3 MOS ranges beyond the
     MOS, middle within 3 ranges beyond the predictions, width from a twentieth (steeper, the curve is a step that
-    gives many videos one score) to 10 ranges. Where the predictions say nothing the valley is flat and the search ends after 300 steps at the best point it has found.
+    gives many videos one score) to 10 ranges. Where the predictions say nothing the valley is flat and the search
+    ends after 300 steps at the best point it has found.
 
     Raises:
         FeatureError: If there are fewer than 5 pairs, or either is constant.

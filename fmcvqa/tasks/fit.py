@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from fmcvqa import __version__
@@ -34,7 +34,7 @@ def run(cfg: DictConfig) -> float:
     protocol: Protocol = instantiate(cfg.protocol)
     if isinstance(protocol, Cross) or protocol.permute_labels:
         raise ConfigError("a model is fitted on one set with its own labels", advice="protocol=paper")
-    if not isinstance(instantiate(cfg.features), StoreFeatures):
+    if not issubclass(get_class(cfg.features._target_), StoreFeatures):
         raise ConfigError("a model needs features it can make itself", advice="features=store")
     cell, inputs = cell_of(cfg), open_inputs(cfg)
     evaluation = inputs.evaluate(cell, protocol)

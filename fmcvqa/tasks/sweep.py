@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -17,11 +18,19 @@ from tqdm import tqdm
 from fmcvqa.data.records import VideoDataset
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.evaluate import Evaluation, evaluate
-from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.kernels import KernelBank, KernelSettings
 from fmcvqa.regression.protocols import Protocol
-from fmcvqa.regression.results import FILE_NAME, build_result, dataset_card, read_result, write_result
+from fmcvqa.regression.results import (
+    FILE_NAME,
+    build_result,
+    dataset_card,
+    read_result,
+    write_result,
+    write_splits_beside,
+)
 from fmcvqa.regression.svr import Cell, SVRSettings
 from fmcvqa.report.writing import write_report
+from fmcvqa.sealed import file_digest
 from fmcvqa.tasks import multirun
 from fmcvqa.tasks.extract import Extraction
 from fmcvqa.tasks.job import job_folder
@@ -51,6 +60,7 @@ def run(cfg: DictConfig) -> float:
         return objective(previous)
     evaluation = inputs.evaluate(cell, protocol)
     result = inputs.result(cfg, evaluation, key)
+    write_splits_beside(folder, inputs.labelled.ids, evaluation)
     write_result(folder, result)
     _track(cfg, result)
     score = result["scores"]["srocc"]
@@ -62,14 +72,7 @@ def run(cfg: DictConfig) -> float:
 def cell_of(cfg: DictConfig) -> Cell:
     """The cell a config asks for."""
     settings: SVRSettings = instantiate(cfg.regressor)
-    return Cell(
-        layers=tuple(cfg.features.layers),
-        pools=tuple(cfg.features.pools),
-        kernel=settings.kernel,
-        C=settings.C,
-        epsilon=settings.epsilon,
-        gamma=settings.gamma,
-    )
+    return Cell(layers=tuple(cfg.features.layers), pools=tuple(cfg.features.pools), **dataclasses.asdict(settings))
 
 
 def objective(result: dict[str, Any]) -> float:
@@ -85,11 +88,13 @@ class Inputs:
     Attributes:
         dataset: The training set.
         labelled: Its features and labels.
+        kernels: How kernels are computed and kept.
         target: The tested set and its features and labels across datasets, or None.
     """
 
     dataset: VideoDataset
     labelled: LabelledFeatures
+    kernels: KernelSettings
     target: tuple[VideoDataset, LabelledFeatures] | None = None
     _matrices: tuple[FeatureMatrix, FeatureMatrix | None] | None = None
     _bank: KernelBank | None = None
@@ -99,7 +104,7 @@ class Inputs:
         if self._matrices is None:
             self._matrices = (self.labelled.read(), self.target[1].read() if self.target else None)
         features, tested = self._matrices
-        self._bank = self._bank or KernelBank(features, target=tested)
+        self._bank = self._bank or self.kernels.bank(features, tested)
         other = None if self.target is None or tested is None else (tested, self.target[1].mos)
         ranges = (self.dataset.mos_range, self.target[0].mos_range) if self.target else None
         with tqdm(desc="fit", unit="split", leave=False, disable=not progress) as bar:
@@ -131,7 +136,15 @@ def _card(dataset: VideoDataset, labelled: LabelledFeatures) -> dict[str, Any]:
 def open_inputs(cfg: DictConfig) -> Inputs:
     """The inputs a config asks for; jobs in a row that ask for the same share them."""
     cross = cfg.protocol._target_.endswith(".Cross")
-    names = ["data", "model", "recipe", "decoder", "features", *(["target", "target_features"] if cross else [])]
+    names = [
+        "data",
+        "model",
+        "recipe",
+        "decoder",
+        "features",
+        "kernels",
+        *(["target", "target_features"] if cross else []),
+    ]
     whole = plain_config(cfg)
     parts = {name: whole[name] for name in names}
     wanted = json.dumps({**parts, "features": {**parts["features"], "layers": None}}, sort_keys=True)
@@ -144,7 +157,7 @@ def open_inputs(cfg: DictConfig) -> Inputs:
         return Extraction.from_config(cfg)
 
     dataset: VideoDataset = instantiate(cfg.data)
-    inputs = Inputs(dataset, source.open(dataset, extraction))
+    inputs = Inputs(dataset, source.open(dataset, extraction), instantiate(cfg.kernels))
     if cross:
         target: VideoDataset = instantiate(cfg.target)
         tested: FeatureSource = instantiate(cfg.target_features) if source.pools == ["all"] else source
@@ -164,7 +177,10 @@ def _key(cfg: DictConfig, inputs: Inputs) -> str:
     """SHA-256 over everything a result depends on: features and labels by content, cell and protocol by value."""
     sets = [(inputs.dataset, inputs.labelled), *([inputs.target] if inputs.target else [])]
     known = [(_card(dataset, labelled), labelled.identity) for dataset, labelled in sets]
-    parts = [known, cell_of(cfg).as_dict(), plain_config(cfg.protocol)]
+    protocol = plain_config(cfg.protocol)
+    for name in ("splits_file", "groups_file"):
+        protocol[name] = protocol[name] and file_digest(Path(protocol[name]))
+    parts = [known, cell_of(cfg).as_dict(), protocol]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

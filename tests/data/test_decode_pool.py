@@ -302,7 +302,7 @@ def _runs(pid: int) -> bool:
 
 def test_a_decoder_a_child_cannot_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "vanishing.py").write_text(
-        "from test_decode_pool import PlantedDecoder\nclass D(PlantedDecoder): ...\n"
+        f"from {PlantedDecoder.__module__} import PlantedDecoder\nclass D(PlantedDecoder): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import vanishing  # type: ignore[import-not-found]

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as reference
 
-from fmcvqa.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resized_size
+from fmcvqa.data.imagenet import MEAN, STD
+from fmcvqa.data.preprocess import Preprocess, resized_size
 from fmcvqa.errors import ConfigError, FmcvqaError
 
 
@@ -29,7 +30,7 @@ def test_equals_torchvision(size: tuple[int, int], resize: int | None, crop: int
         expected = reference.resize(expected, [resize], antialias=True)
     if crop is not None:
         expected = reference.center_crop(expected, [crop, crop])
-    expected = reference.normalize(expected, list(IMAGENET_MEAN), list(IMAGENET_STD))
+    expected = reference.normalize(expected, list(MEAN), list(STD))
     for layout in (torch.contiguous_format, torch.channels_last):
         result = Preprocess(resize, crop)(frames.contiguous(memory_format=layout))
         assert result.dtype == torch.float32

@@ -8,7 +8,7 @@ from oracle import made, plain_predictions
 
 from fmcvqa.errors import ConfigError, ModelFileError
 from fmcvqa.regression.final import fit_final, load_regressor
-from fmcvqa.regression.svr import Cell
+from fmcvqa.regression.svr import SOLVERS, Cell
 
 
 @pytest.mark.parametrize("scaler", ["standard", "minmax", "none"])
@@ -59,3 +59,13 @@ def test_errors_say_what_is_missing():
     with pytest.raises(ModelFileError) as error:
         load_regressor({}, {"kind": "tree", "blocks": []})
     assert str(error.value) == "the regressor is of the unknown kind tree. Found: linear, rbf"
+
+
+@pytest.mark.parametrize("scaler", ["standard", "minmax", "none"])
+def test_a_model_fitted_in_the_primal_is_one_weight_per_feature_too(scaler):
+    features, mos = made(40, (30, 8), spread=0.5)
+    primal, dual = (fit_final(features, mos, Cell(layers=("A", "B"), solver=s), scaler=scaler) for s in SOLVERS[:0:-1])
+    assert primal.meta() == dual.meta()
+    np.testing.assert_allclose(
+        primal.predict(features.blocks), dual.predict(features.blocks), rtol=0, atol=0.005 * mos.std()
+    )

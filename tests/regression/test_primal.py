@@ -4,11 +4,12 @@ import logging
 
 import numpy as np
 import pytest
-from oracle import concatenated, made
+from oracle import made
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from fmcvqa.errors import FeatureError
+from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression import primal
 from fmcvqa.regression.evaluate import evaluate, evaluate_cells
 from fmcvqa.regression.folds import Fold
@@ -35,23 +36,25 @@ def test_with_all_rows_as_landmarks_it_is_the_dual_regressor(scaling):
     found, expected = (
         evaluate(features, mos, Cell(layers=("A", "B"), solver=solver), protocol) for solver in ("primal", "dual")
     )
-    assert difference(found, expected, mos) < 0.02
+    assert difference(found, expected, mos) < 0.005
     assert found.scores["srocc"]["median"] == pytest.approx(expected.scores["srocc"]["median"], abs=0.01)
 
 
 def test_few_landmarks_are_enough_for_few_columns():
     """30 landmarks span 20 columns: nothing is lost, though the training fold has 240 videos."""
-    features, mos = made(300, (20,), pools=("mean",), spread=0.5)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 20)) + rng.normal(size=20)
+    mos = X @ rng.normal(size=20) + 3 * rng.normal(size=300)
+    features = FeatureMatrix([str(i) for i in range(300)], {("A", "mean"): X})
     train = np.arange(240)
     kernels = LandmarkKernels(KernelBank(features), Fold(train), count=30)
     gram = kernels.gram([("A", "mean")])
     assert gram.shape == (300, 30)
     fitted = fit_landmarks(gram, kernels.rows, train, mos, Cell(layers=("A",), C=0.1))
-    scaled = StandardScaler().fit(concatenated(features, Cell(layers=("A",), pools=("mean",)))[train])
-    X = scaled.transform(concatenated(features, Cell(layers=("A",), pools=("mean",))))
+    X = StandardScaler().fit(X[train]).transform(X)
     plain = SVR(kernel="linear", C=0.1, tol=1e-6).fit(X[train], (mos[train] - mos[train].mean()) / mos[train].std())
     expected = plain.predict(X) * mos[train].std() + mos[train].mean()
-    np.testing.assert_allclose(fitted.in_mos(gram @ fitted.dual), expected, rtol=0, atol=0.01 * mos.std())
+    np.testing.assert_allclose(fitted.in_mos(gram @ fitted.dual), expected, rtol=0, atol=0.005 * mos.std())
 
 
 def test_auto_is_primal_where_kernels_have_no_room_and_says_so():
@@ -102,7 +105,7 @@ def test_a_search_and_another_set():
             evaluate(features, mos, Cell(layers=("A",), solver=solver), Cross(scaling=scaling), target=target)
             for solver in ("primal", "dual")
         )
-        assert difference(found, expected, mos) < 0.02
+        assert difference(found, expected, mos) < 0.005
 
 
 def test_a_fit_that_does_not_converge_is_said(monkeypatch, caplog):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
@@ -35,7 +35,7 @@ class Finished:
 
     words: list[str]
     folder: Path
-    shared: Path
+    cache: Path
     out: str
     code: int
 
@@ -48,10 +48,11 @@ class Finished:
 def finished(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("sweep")
     cells = [f"features.layers=[{TAPS[0]}],[{','.join(TAPS)}]", "regressor.kernel=linear,rbf"]
-    words = ["sweep", "-m", *generated(), *network(), *places(shared_folder, folder), *QUICK, *cells]
+    own = [*places(shared_folder, folder), f"paths.cache={folder / 'cache'}"]
+    words = ["sweep", "-m", *generated(), *network(), *own, *QUICK, *cells]
     with contextlib.redirect_stdout(io.StringIO()) as out:
         code = cli.main(words)
-    return Finished(words, folder / "outputs" / "sweep", shared_folder, out.getvalue(), code)
+    return Finished(words, folder / "outputs" / "sweep", folder / "cache", out.getvalue(), code)
 
 
 def test_a_cell_leaves_a_result_of_the_contract(finished: Finished) -> None:
@@ -64,10 +65,8 @@ def test_a_cell_leaves_a_result_of_the_contract(finished: Finished) -> None:
             *("splits", "predictions", "config", "key", "versions"),
         }
         assert result["name"] == "sweep"
-        assert result["cell"] == {
-            **{"layers": layers, "pools": ["mean", "max"], "kernel": kernel},
-            **{"C": 1.0, "epsilon": 0.1, "gamma": "scale"},
-        }
+        cell = {"layers": layers, "pools": ["mean", "max"], "kernel": kernel, "C": 1.0, "epsilon": 0.1, "gamma": "scale"}
+        assert {name: result["cell"][name] for name in cell} == cell
         assert result["dataset"] == {
             "name": "KoNViD-1k (synthetic stand-in)",
             "stand_in": True,
@@ -90,7 +89,7 @@ def test_a_cell_leaves_a_result_of_the_contract(finished: Finished) -> None:
 
 
 def test_the_numbers_are_those_of_scikit_learn_on_the_stored_features(finished: Finished) -> None:
-    files = sorted((finished.shared / "cache").glob("*/*/*.safetensors"))
+    files = sorted(finished.cache.glob("*/*/*.safetensors"))
     stored = {path.stem: read_sealed(path)[0] for path in files}
     for (*layers, kernel), result in finished.results().items():
         ids = [row["id"] for row in result["predictions"]]
@@ -187,32 +186,19 @@ def test_a_damaged_result_is_told(konvid: list[str], tmp_path: Path, capsys: Cap
     ]
 
 
-def test_the_cells_of_a_table_are_the_papers(tmp_path: Path) -> None:
-    for name in ("table1_konvid1k", "table2_livevqc", "authors"):
-        cfg = composed(name)
-        assert cfg.hydra.mode.name == "MULTIRUN"
-        sweeper = BasicSweeper(max_batch_size=None, params=cfg.hydra.sweeper.params)
-        jobs = list(
-            itertools.chain(*sweeper.split_arguments(parsed(sweeper._parse_config()), max_batch_size=None))
-        )
-        cells = {tuple(sorted(job)) for job in jobs}
-        assert len(jobs) == len(cells) == 14
-        subsets = [s for n in (1, 2, 3) for s in itertools.combinations(PAPER_TAPS, n)]
-        assert {
-            (frozenset(layers.partition("=")[2].strip("[]").split(",")), kernel.partition("=")[2])
-            for layers, kernel in cells
-        } == {(frozenset(subset), kernel) for subset in subsets for kernel in ("linear", "rbf")}
-        ids = [str(k) for k in range(1200)]
-        splits = instantiate(cfg.protocol).splits(ids)
-        assert len(splits) == 100
-        assert {(len(split.train), len(split.test)) for split in splits} == {(960, 240)}
-        assert len({split.test.tobytes() for split in splits}) == 100
-
-
-def parsed(words: list[str]) -> Any:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    return OverridesParser.create().parse_overrides(words)
+@pytest.mark.parametrize("name", ["table1_konvid1k", "table2_livevqc", "authors"])
+def test_the_cells_of_a_table_are_the_papers(name: str) -> None:
+    cfg = composed(name)
+    assert cfg.hydra.mode.name == "MULTIRUN"
+    grid = [f"{key}={value}" for key, value in cfg.hydra.sweeper.params.items()]
+    axes = [list(axis.sweep_string_iterator()) for axis in OverridesParser.create().parse_overrides(grid)]
+    cells = [(frozenset(layers.strip("[]").split(",")), kernel) for layers, kernel in itertools.product(*axes)]
+    subsets = [frozenset(taps) for size in (1, 2, 3) for taps in itertools.combinations(PAPER_TAPS, size)]
+    assert len(cells) == 14
+    assert set(cells) == {(subset, kernel) for subset in subsets for kernel in ("linear", "rbf")}
+    splits = instantiate(cfg.protocol).splits([str(k) for k in range(1200)])
+    assert len({split.test.tobytes() for split in splits}) == len(splits) == 100
+    assert {(len(split.train), len(split.test)) for split in splits} == {(960, 240)}
 
 
 def matrix(folder: Path, name: str, rows: int, seed: int) -> None:
@@ -304,12 +290,16 @@ def test_each_defect_of_the_authors_is_a_named_setting() -> None:
 
 def test_the_authors_recipe_runs_and_gives_other_features(konvid: list[str], tmp_path: Path, capsys: Capture) -> None:
     own = ["model=resnet50", "model.weights=none", "recipe.taps=[layer1]", "recipe.resize=null"]
-    words = [*konvid, *QUICK, *own, "features.layers=[layer1]", "regressor.kernel=linear", "name=x"]
+    words = [*konvid, *QUICK, *own, "features.layers=[layer1]", "regressor.kernel=linear"]
     assert run(capsys, "sweep", "authors", *words)[0] == 0
     assert run(capsys, "sweep", "-m", *words)[0] == 0
-    one, other = (json.loads(path.read_text()) for path in (tmp_path / "outputs" / "x").glob("*/result.json"))
-    assert {one["config"]["recipe"]["batchnorm"], other["config"]["recipe"]["batchnorm"]} == {"per_frame", "eval"}
-    assert one["key"] != other["key"]
+    one, other = (
+        json.loads(path.read_text())
+        for name in ("authors", "sweep")
+        for path in (tmp_path / "outputs" / name).glob("*/result.json")
+    )
+    assert (one["config"]["recipe"]["batchnorm"], other["config"]["recipe"]["batchnorm"]) == ("per_frame", "eval")
+    assert one["predictions"] != other["predictions"]
 
 
 def test_the_authors_way_across_datasets(shared_folder: Path, tmp_path: Path, capsys: Capture) -> None:
