@@ -9,6 +9,7 @@ import contextlib
 import logging
 import netrc
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["offline", "online"]
 
+_LONGEST_TAG, _LONGEST_NAME = 64, 128  # characters that W&B takes
+
 
 class Tracker(Protocol):
     """One run at a time: ``with tracker.start(...)``, then log; leaving the block finishes the run."""
@@ -35,9 +38,11 @@ class Tracker(Protocol):
         run_id: str,
         folder: Path,
         group: str = "",
+        kind: str = "",
         config: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
         steps: Mapping[str, str] | None = None,
+        last: bool = True,
     ) -> Self:
         """Begin a run.
 
@@ -46,9 +51,11 @@ class Tracker(Protocol):
             run_id: The same for the same work, such as a hash of its settings.
             folder: Where its files go.
             group: Runs that belong together, such as an experiment's name.
+            kind: What sort of work it is, such as ``cell``.
             config: Plain settings; no secrets.
             tags: Words to find it by.
             steps: The value that numbers the rows of a kind, such as ``{"cv/*": "split"}``.
+            last: Whether the summary shows the last row too, which of equal repetitions says nothing.
         """
         ...
 
@@ -56,7 +63,7 @@ class Tracker(Protocol):
         """Add a row of the run's history."""
         ...
 
-    def summary(self, values: Mapping[str, float]) -> None:
+    def summary(self, values: Mapping[str, float | str]) -> None:
         """State the run's final numbers."""
         ...
 
@@ -64,8 +71,28 @@ class Tracker(Protocol):
         """Show a table."""
         ...
 
+    def scatter(
+        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, x: str, y: str, title: str = ""
+    ) -> None:
+        """Show a table's rows as points at two of its columns."""
+        ...
+
     def image(self, key: str, path: Path) -> None:
         """Show a picture file."""
+        ...
+
+    def reference(
+        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], *, checksum: bool = False
+    ) -> None:
+        """Say where a file that belongs to the run lies; it is never uploaded.
+
+        Args:
+            name: What it is called; another name for other content.
+            kind: ``features`` or ``model``.
+            path: The file; of a folder one that stands for it, since each of its files would be listed.
+            metadata: What to know about it.
+            checksum: Read the file, so that another content under the same name is another version.
+        """
         ...
 
     def finish(self, *, failed: bool = False) -> None:
@@ -93,13 +120,23 @@ class NoTracker:
     def log(self, values: Mapping[str, float]) -> None:
         """Do nothing."""
 
-    def summary(self, values: Mapping[str, float]) -> None:
+    def summary(self, values: Mapping[str, float | str]) -> None:
         """Do nothing."""
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Do nothing."""
 
+    def scatter(
+        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, x: str, y: str, title: str = ""
+    ) -> None:
+        """Do nothing."""
+
     def image(self, key: str, path: Path) -> None:
+        """Do nothing."""
+
+    def reference(
+        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], *, checksum: bool = False
+    ) -> None:
         """Do nothing."""
 
     def finish(self, *, failed: bool = False) -> None:
@@ -147,9 +184,11 @@ class WandbTracker:
         run_id: str,
         folder: Path,
         group: str = "",
+        kind: str = "",
         config: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
         steps: Mapping[str, str] | None = None,
+        last: bool = True,
     ) -> Self:
         """Begin a run, ending one that was left open; see ``Tracker``."""
         self.finish()
@@ -157,18 +196,19 @@ class WandbTracker:
             "project": self.project,
             "entity": self.entity or None,
             "name": name,
-            "id": run_id,
+            "id": _name(run_id),
             "group": group or None,
+            "job_type": kind or None,
             "config": dict(config or {}),
-            "tags": list(tags),
+            "tags": list(dict.fromkeys(tag[:_LONGEST_TAG] for tag in tags if tag)),
             "dir": str(folder),
         }
         with self._never_stopping("start"):
             folder.mkdir(parents=True, exist_ok=True)
             self._run = self._open(settings)
             for rows, step in (steps or {}).items():
-                self._run.define_metric(step, hidden=True)
-                self._run.define_metric(rows, step_metric=step)
+                self._run.define_metric(step, hidden=True, summary=None if last else "none")
+                self._run.define_metric(rows, step_metric=step, summary=None if last else "none")
         return self
 
     def _open(self, settings: dict[str, Any]) -> Any:
@@ -186,9 +226,6 @@ class WandbTracker:
 
     def _init(self, mode: Mode, settings: dict[str, Any]) -> Any:
         wandb = _client()
-        limits: dict[str, Any] = (
-            {"init_timeout": self.seconds, "finish_timeout": self.seconds} if mode == "online" else {}
-        )
         quiet = wandb.Settings(
             silent=True,
             console="off",  # what a run prints is not recorded
@@ -196,7 +233,8 @@ class WandbTracker:
             save_code=False,
             x_disable_meta=True,  # nor the command line, which may hold anything
             x_save_requirements=False,
-            **limits,
+            init_timeout=self.seconds,
+            finish_timeout=self.seconds,
         )
         return wandb.init(mode=mode, resume="allow", reinit="create_new", settings=quiet, **settings)
 
@@ -204,18 +242,23 @@ class WandbTracker:
         """Add a row of the run's history."""
         self._do("log", lambda run: run.log(dict(values)))
 
-    def summary(self, values: Mapping[str, float]) -> None:
+    def summary(self, values: Mapping[str, float | str]) -> None:
         """State the run's final numbers."""
         self._do("summary", lambda run: run.summary.update(dict(values)))
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Show a table."""
+        self._do("table", lambda run: run.log({key: _table(columns, rows)}))
+
+    def scatter(
+        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, x: str, y: str, title: str = ""
+    ) -> None:
+        """Show a table's rows as points at two of its columns."""
 
         def show(run: Any) -> None:
-            wandb = _client()
-            run.log({key: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+            run.log({key: _client().plot.scatter(_table(columns, rows), x, y, title=title)})
 
-        self._do("table", show)
+        self._do("scatter", show)
 
     def image(self, key: str, path: Path) -> None:
         """Show a picture file."""
@@ -225,6 +268,18 @@ class WandbTracker:
             run.log({key: wandb.Image(str(path))})
 
         self._do("image", show)
+
+    def reference(
+        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], *, checksum: bool = False
+    ) -> None:
+        """Say where a file that belongs to the run lies; it is never uploaded."""
+
+        def show(run: Any) -> None:
+            artifact = _client().Artifact(_name(name), type=kind, metadata=dict(metadata))
+            artifact.add_reference(path.resolve().as_uri(), name=path.name, checksum=checksum)
+            run.log_artifact(artifact)
+
+        self._do("reference", show)
 
     def finish(self, *, failed: bool = False) -> None:
         """End the run; a second call does nothing."""
@@ -257,6 +312,16 @@ class WandbTracker:
     def _warn(self, message: str) -> None:
         (log.debug if self._warned else log.warning)(message)
         self._warned = True
+
+
+def _name(text: str) -> str:
+    """A text as W&B takes it in ids and names of artifacts: no slashes and the like, and not too long."""
+    name = re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 17] + "-" + name[-16:]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+    return _client().Table(columns=list(columns), data=[list(row) for row in rows])
 
 
 def _client() -> Any:

@@ -93,10 +93,10 @@ def test_cfg_job_prints_the_composed_config(capsys: Capture) -> None:
 def test_an_unknown_key_or_option_is_usage(capsys: Capture) -> None:
     code, out, err = run(capsys, "sweep", "regressor.kernal=rbf")
     assert (code, out) == (2, "")
-    assert err.startswith("error: Could not override 'regressor.kernal'.\nTo append to your config use +regressor.kernal")
+    assert err.startswith("error: Could not override 'regressor.kernal'.\nTo append to your config use +")
     code, _, err = run(capsys, "sweep", "recipe=papier")
     assert code == 2
-    assert err.startswith("error: In 'sweep': Could not find 'recipe/papier'\n\nAvailable options in 'recipe':\n\tauthors")
+    assert err.startswith("error: In 'sweep': Could not find 'recipe/papier'\n\nAvailable options in 'recipe':")
 
 
 def test_an_unknown_experiment_is_told_the_nearest(capsys: Capture) -> None:
@@ -129,7 +129,9 @@ def refused(capsys: Capture, *words: str) -> tuple[int, list[str]]:
 
 def test_a_missing_dataset_folder(tmp_path: Path, capsys: Capture) -> None:
     where = tmp_path / "none"
-    message = f"KoNViD-1k is looked for in {where}, which does not exist. Try: give the folder the dataset was unpacked into"
+    message = (
+        f"KoNViD-1k is looked for in {where}, which does not exist. Try: give the folder the dataset was unpacked into"
+    )
     for command in ("extract", "sweep", "fit"):
         assert refused(capsys, command, f"data.root={where}", *network(), *places(tmp_path)) == (4, [message])
 

@@ -188,8 +188,7 @@ def test_what_is_no_model_is_told(file: Path, tmp_path: Path) -> None:
     data[-1] ^= 1
     file.write_bytes(data)
     assert refusal(file) == (
-        f"{file} has changed since it was written. "
-        "Found: bytes that are not a whole fmcvqa model. Try: a fresh copy"
+        f"{file} has changed since it was written. Found: bytes that are not a whole fmcvqa model. Try: a fresh copy"
     )
 
 

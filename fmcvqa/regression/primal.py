@@ -2,8 +2,10 @@
 
 The kernel of all videos with a few thousand training videos, the landmarks, spans a space in which scikit-learn's
 ``LinearSVR`` fits in the primal. With as many landmarks as the training fold has independent rows, as where there are
-few columns, that is the same regressor; with fewer it is an approximation. What is fitted are coefficients over the
-landmarks, just as a dual regressor has them over its support vectors.
+few columns, that is the same regressor but for the solver's tolerance (0.0004 of a MOS standard deviation with 1200
+training videos and 8,324 columns of rank 40 plus noise). With fewer it is an approximation: 600 landmarks of those
+1200 move single predictions by up to 0.6 of a deviation and PLCC from .9075 to .9038. What is fitted are coefficients
+over the landmarks, just as a dual regressor has them over its support vectors.
 """
 
 from __future__ import annotations

@@ -18,9 +18,12 @@ from fmcvqa.predictor import Scale, VideoQualityModel
 from fmcvqa.regression.final import fit_final
 from fmcvqa.regression.protocols import Cross, Protocol
 from fmcvqa.regression.results import software_versions
+from fmcvqa.tasks.dashboard import track_model
 from fmcvqa.tasks.extract import Extraction
+from fmcvqa.tasks.job import job_folder
 from fmcvqa.tasks.sources import StoreFeatures
 from fmcvqa.tasks.sweep import cell_of, open_inputs, plain_config
+from fmcvqa.tracking import Tracker
 
 
 def run(cfg: DictConfig) -> float:
@@ -36,6 +39,7 @@ def run(cfg: DictConfig) -> float:
         raise ConfigError("a model is fitted on one set with its own labels", advice="protocol=paper")
     if not issubclass(get_class(cfg.features._target_), StoreFeatures):
         raise ConfigError("a model needs features it can make itself", advice="features=store")
+    tracker: Tracker = instantiate(cfg.tracker)
     cell, inputs = cell_of(cfg), open_inputs(cfg)
     evaluation = inputs.evaluate(cell, protocol)
     features = inputs.labelled.read()
@@ -57,10 +61,12 @@ def run(cfg: DictConfig) -> float:
     model = VideoQualityModel(trunk, recipe, regressor, Scale(dataset.name, low, high, dataset.stand_in), card)
     output = Path(cfg.output)
     model.save(output)
+    track_model(tracker, card, output, job_folder(), cfg.name)
     srocc: dict[str, Any] = evaluation.scores["srocc"]
     print(
         f"{output} ({output.stat().st_size / 1e6:.1f} MB): {'+'.join(cell.layers)} {cell.kernel} on "
-        f"{len(features)} videos of {dataset.name}; cross-validated SROCC {srocc['median']:.4f} (std {srocc['std']:.4f})"
+        f"{len(features)} videos of {dataset.name}; "
+        f"cross-validated SROCC {srocc['median']:.4f} (std {srocc['std']:.4f})"
     )
     return float(srocc["median"])
 

@@ -31,12 +31,14 @@ class LabelledFeatures:
         mos: MOS per video, [N].
         identity: SHA-256 that changes with any feature or label.
         read: Reads the features, rows in the order of ``ids``.
+        origin: Folder in the store, or file, that holds them.
     """
 
     ids: list[str]
     mos: npt.NDArray[np.float64]
     identity: str
     read: Callable[[], FeatureMatrix]
+    origin: Path
 
 
 class FeatureSource(Protocol):
@@ -85,7 +87,7 @@ class StoreFeatures:
         sources = [store.source_digest(video_id) for video_id in ids]
         identity = _identity(made.recipe.key(), ids, mos, sources)
         # All taps at once: the cells of a multirun share one matrix.
-        return LabelledFeatures(ids, mos, identity, lambda: store.load(ids, taps, ("mean", "max")))
+        return LabelledFeatures(ids, mos, identity, lambda: store.load(ids, taps, ("mean", "max")), store.folder)
 
 
 class MatrixFeatures:
@@ -135,7 +137,7 @@ class MatrixFeatures:
                 advice="data=csv with labels in the matrix's order, or a matrix with ids (.npz, .csv)",
             )
         identity = _identity(file_digest(self.path), ids, mos, [str(self.array), str(self.id_column), self.nonfinite])
-        return LabelledFeatures(ids, mos, identity, lambda: matrix.aligned(ids))
+        return LabelledFeatures(ids, mos, identity, lambda: matrix.aligned(ids), self.path)
 
 
 def _identity(features: str, ids: list[str], mos: npt.NDArray[np.float64], more: list[str]) -> str:

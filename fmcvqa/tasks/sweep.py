@@ -32,6 +32,7 @@ from fmcvqa.regression.svr import Cell, SVRSettings
 from fmcvqa.report.writing import write_report
 from fmcvqa.sealed import file_digest
 from fmcvqa.tasks import multirun
+from fmcvqa.tasks.dashboard import track_cell, track_sweep
 from fmcvqa.tasks.extract import Extraction
 from fmcvqa.tasks.job import job_folder
 from fmcvqa.tasks.sources import FeatureSource, LabelledFeatures
@@ -51,6 +52,7 @@ def run(cfg: DictConfig) -> float:
         ConfigError: If a setting is out of range.
     """
     cell, protocol = cell_of(cfg), instantiate(cfg.protocol)  # first: what they refuse would cost an extraction later
+    tracker: Tracker = instantiate(cfg.tracker)
     inputs = open_inputs(cfg)
     key = _key(cfg, inputs)
     folder = job_folder()
@@ -62,7 +64,7 @@ def run(cfg: DictConfig) -> float:
     result = inputs.result(cfg, evaluation, key)
     write_splits_beside(folder, inputs.labelled.ids, evaluation)
     write_result(folder, result)
-    _track(cfg, result)
+    track_cell(tracker, result, folder, inputs.origins)
     score = result["scores"]["srocc"]
     spread = f" (std {score['std']:.4f})" if "std" in score else ""
     print(f"{'+'.join(evaluation.cell.layers)} {evaluation.cell.kernel}: SROCC {objective(result):.4f}{spread}")
@@ -116,6 +118,12 @@ class Inputs:
             return evaluate(
                 features, self.labelled.mos, cell, protocol, self._bank, target=other, mos_ranges=ranges, progress=show
             )
+
+    @property
+    def origins(self) -> dict[Path, str]:
+        """Where the features lie, with their digests."""
+        every = [self.labelled, *([self.target[1]] if self.target else [])]
+        return {labelled.origin: labelled.identity for labelled in every}
 
     def result(self, cfg: DictConfig, evaluation: Evaluation, key: str) -> dict[str, Any]:
         """The ``result.json`` of an evaluation."""
@@ -184,36 +192,6 @@ def _key(cfg: DictConfig, inputs: Inputs) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _track(cfg: DictConfig, result: dict[str, Any]) -> None:
-    tracker: Tracker = instantiate(cfg.tracker)
-    cell = result["cell"]
-    config = {"cell": cell, "dataset": result["dataset"], "target": result["target"], "protocol": result["protocol"]}
-    tags = [result["dataset"]["name"], cell["kernel"], *cell["layers"]]
-    name = f"{'+'.join(cell['layers'])} {cell['kernel']}"
-    started = tracker.start(
-        name,
-        run_id=f"{cfg.name}-{result['key'][:16]}",
-        folder=job_folder(),
-        group=cfg.name,
-        config=config,
-        tags=tags,
-        steps={"cv/*": "split"},
-    )
-    with started as run:
-        for row in result["splits"]:
-            run.log({"split": row["split"], **{f"cv/{name}": row[name] for name in result["scores"]}})
-        run.summary(
-            {
-                f"{score}/{statistic}": value
-                for score, statistics in result["scores"].items()
-                for statistic, value in statistics.items()
-                if isinstance(value, int | float)
-            }
-        )
-        predictions = result["predictions"]
-        run.table("predictions", list(predictions[0]), [list(row.values()) for row in predictions])
-
-
 class TableAtEnd(Callback):
     """Hydra callback: at the end of a multirun, whatever launcher ran it, the table from the cells' files."""
 
@@ -222,4 +200,6 @@ class TableAtEnd(Callback):
         folder = Path(config.hydra.sweep.dir)
         with multirun.kept():
             if any(folder.glob(f"*/{FILE_NAME}")):
-                print(write_report(folder, folder).text)
+                files = write_report(folder, folder)
+                print(files.text)
+                track_sweep(instantiate(config.tracker), folder, files)

@@ -126,7 +126,7 @@ def test_a_bad_video_raises_or_is_told_and_the_others_go_on(
     trunk: Trunk, records: list[VideoRecord], tmp_path: Path
 ) -> None:
     bad = VideoRecord("bad", damage(clip(tmp_path / "bad.mp4", 24)), 3.0)
-    with pytest.raises(VideoError, match="^E_CORRUPT: the video '.*bad.mp4' is damaged"):
+    with pytest.raises(VideoError, match=r"^E_CORRUPT: the video '.*bad\.mp4' is damaged"):
         extract([bad, *records], trunk)
     told: list[tuple[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""The method on genuine KoNViD-1k clips: extraction with the paper's recipe, both decoders, the slow reference, scores."""
+"""The method on genuine KoNViD-1k clips: the paper's recipe, both decoders, the slow reference, scores."""
 
 from __future__ import annotations
 

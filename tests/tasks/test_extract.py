@@ -45,9 +45,7 @@ def entries(tmp_path: Path) -> dict[str, int]:
     return {path.stem: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*/*/*.safetensors")}
 
 
-def test_a_second_run_does_nothing(
-    words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture
-) -> None:
+def test_a_second_run_does_nothing(words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture) -> None:
     code, out, err = run(capsys, *words)
     assert code == 0
     [folder] = (tmp_path / "cache" / "labels").iterdir()

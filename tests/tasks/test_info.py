@@ -15,7 +15,9 @@ RECORD = {"format": 1, "backbone": "squeezenet1_1", "recipe": {"taps": ["feature
 ARRAYS = {"trunk/w": np.ones((2, 3), np.float32), "regressor/bias": np.zeros(1)}
 
 
-def test_the_record_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a network was built")
 

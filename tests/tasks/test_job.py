@@ -15,8 +15,14 @@ from fmcvqa.tasks.job import cell_name
 
 
 def test_a_cell_is_named_by_layers_kernel_and_what_changes_its_result() -> None:
-    silent = ["name=x", "force=true", "tracker=none", "tracker.mode=online", "trainer.devices=2", "loader.num_workers=4"]
-    silent += ["paths.outputs=/a/b", "hydra.verbose=true", "features.layers=[Mixed_5b]", "regressor.kernel=linear"]
+    silent = ["name=x", "force=true", "tracker=none", "tracker.mode=online", "trainer.devices=2"]
+    silent += [
+        "loader.num_workers=4",
+        "paths.outputs=/a/b",
+        "hydra.verbose=true",
+        "features.layers=[Mixed_5b]",
+        "regressor.kernel=linear",
+    ]
     assert cell_name(["Mixed_5b", "avgpool"], "rbf", silent) == "Mixed_5b+avgpool_rbf"
     said = ["protocol=nested", "regressor.C=10", "+direction=a_to_b", "data.size=[90,160]", "~protocol.seed"]
     assert cell_name(["avgpool"], "linear", said) == (

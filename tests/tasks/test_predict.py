@@ -30,8 +30,8 @@ def test_a_score_per_clip_with_its_scale(model: Path, tmp_path: Path, capsys: Ca
     assert (code, errors(err)) == (0, [])
     width = len(str(clips[1]))
     assert out == (
-        f"{str(clips[0]):{width}}  {expected[0]:.3f}\n{clips[1]}  {expected[1]:.3f}\n"
-        "scale: 1 (worst) to 5 (best), as in KoNViD-1k (synthetic stand-in), a synthetic stand-in\n"
+        f"{clips[0]!s:{width}}  {expected[0]:.3f}\n{clips[1]}  {expected[1]:.3f}\n"
+        "scale: 1 (worst) to 5 (best), as in KoNViD-1k (synthetic stand-in)\n"
     )
 
 

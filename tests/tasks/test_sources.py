@@ -120,7 +120,9 @@ class Made:
         self.digests = {"a": "aa", "b": "bb"}
 
     def ensure(self, name: str, records: Any) -> Any:
-        return SimpleNamespace(source_digest=self.digests.get, load=lambda *asked: self.loads.append(asked))
+        return SimpleNamespace(
+            folder=Path("s"), source_digest=self.digests.get, load=lambda *asked: self.loads.append(asked)
+        )
 
 
 def test_the_store_is_asked_for_all_taps_at_once(tmp_path: Path) -> None:

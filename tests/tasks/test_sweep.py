@@ -65,7 +65,7 @@ def test_a_cell_leaves_a_result_of_the_contract(finished: Finished) -> None:
             *("splits", "predictions", "config", "key", "versions"),
         }
         assert result["name"] == "sweep"
-        cell = {"layers": layers, "pools": ["mean", "max"], "kernel": kernel, "C": 1.0, "epsilon": 0.1, "gamma": "scale"}
+        cell = {"layers": layers, "pools": ["mean", "max"], "kernel": kernel, "C": 1.0, "gamma": "scale"}
         assert {name: result["cell"][name] for name in cell} == cell
         assert result["dataset"] == {
             "name": "KoNViD-1k (synthetic stand-in)",
@@ -155,9 +155,7 @@ def test_a_failed_cell_lets_the_others_go_on(konvid: list[str], tmp_path: Path, 
     )
     assert first == why
     assert last.startswith("1 of 3 jobs failed: Mixed_5b_linear_")
-    assert last.endswith(
-        f" ({why}). Try: mend what they name and run the same command: what is finished is skipped"
-    )
+    assert last.endswith(f" ({why}). Try: mend what they name and run the same command: what is finished is skipped")
     folder = tmp_path / "outputs" / "sweep"
     assert len(list(folder.glob("*/result.json"))) == 2
     assert len(list(csv.DictReader((folder / "table.csv").open()))) == 2
