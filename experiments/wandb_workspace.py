@@ -60,7 +60,7 @@ def workspace(entity: str, project: str, experiment: str = "") -> Any:
         for number, (name, panels) in enumerate(_panels().items())
     ]
     runs = ws.RunsetSettings(
-        filters=[expr.Metric("Group") == experiment] if experiment else [],
+        filters=expr.And(expr.Metric("Group") == experiment) if experiment else "",
         groupby=[] if experiment else [expr.Metric("Group")],
         order=[expr.Ordering(expr.Summary("srocc/median"), ascending=False)],
         pinned_columns=[f"summary:{name}" for name in PINNED],
@@ -87,7 +87,7 @@ def report(entity: str, project: str, experiment: str = "") -> Any:
     for name, panels in _panels().items():
         kind = "table" if name == _TABLE else "cell"
         # Named without a project, a run set is of the report's own.
-        runs = wr.Runset(name=f"{kind} runs", filters=[expr.Metric("JobType") == kind, *own])
+        runs = wr.Runset(name=f"{kind} runs", filters=expr.And(expr.Metric("JobType") == kind, *own))
         blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runs], panels=panels)]
     title = f"fmcvqa: {experiment or 'all experiments'}"
     return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
@@ -117,8 +117,8 @@ def _panels() -> dict[str, list[Any]]:
             wr.WeavePanelSummaryTable(table_name="table3", layout=place(0, 30, 24, 8)),
         ],
         "The cells": [
-            wr.BarPlot(title="SROCC, median", metrics=[wr.SummaryMetric("srocc/median")], layout=place(0, 0, 12, 10)),
-            wr.BarPlot(title="PLCC, median", metrics=[wr.SummaryMetric("plcc/median")], layout=place(12, 0, 12, 10)),
+            wr.BarPlot(title="SROCC, median", metrics=["srocc/median"], layout=place(0, 0, 12, 10)),
+            wr.BarPlot(title="PLCC, median", metrics=["plcc/median"], layout=place(12, 0, 12, 10)),
             wr.ScatterPlot(
                 title="ours against the paper's, real sets",
                 x=wr.SummaryMetric("published/srocc"),
