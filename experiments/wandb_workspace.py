@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Save a workspace and a report, or write their definitions; gives the exit code."""
     options = _parser().parse_args(words)
     try:
-        import wandb_workspaces  # noqa: F401
+        import_module("wandb_workspaces")
     except ImportError:
         print("error: wandb-workspaces is not installed. Try: pip install 'fmcvqa[dashboards]'", file=sys.stderr)
         return 2
@@ -52,8 +53,7 @@ def workspace(entity: str, project: str, experiment: str = "") -> Any:
 
     Without an experiment, runs are grouped by theirs.
     """
-    import wandb_workspaces.workspaces as ws
-    from wandb_workspaces import expr
+    ws, expr = _library("workspaces"), _library("expr")
 
     sections = [
         ws.Section(name=name, panels=panels, is_open=number < 2)
@@ -79,8 +79,7 @@ def workspace(entity: str, project: str, experiment: str = "") -> Any:
 
 def report(entity: str, project: str, experiment: str = "") -> Any:
     """The report: what the numbers are, then the same panels, those of the sweep and those of its cells apart."""
-    import wandb_workspaces.reports.v2 as wr
-    from wandb_workspaces import expr
+    wr, expr = _library("reports.v2"), _library("expr")
 
     own = [expr.Metric("Group") == experiment] if experiment else []
     blocks: list[Any] = [wr.MarkdownBlock(text=_EXPLAINED), wr.TableOfContents()]
@@ -103,7 +102,7 @@ _EXPLAINED = (
 
 def _panels() -> dict[str, list[Any]]:
     """Panels by section, in the order in which a reader asks."""
-    import wandb_workspaces.reports.v2 as wr
+    wr = _library("reports.v2")
 
     place = wr.Layout
     scatter = "wandb/scatter/v0"
@@ -154,6 +153,10 @@ def _chart(wr: Any, name: str, table: str, x: str, y: str, layout: Any) -> Any:
     return wr.CustomChart(
         query={"summaryTable": {"tableKey": table}}, chart_name=name, chart_fields={"x": x, "y": y}, layout=layout
     )
+
+
+def _library(name: str) -> Any:
+    return import_module(f"wandb_workspaces.{name}")
 
 
 def _plain(built: Any) -> Any:

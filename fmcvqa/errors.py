@@ -5,6 +5,9 @@ Every message says what was asked and is wrong, what exists instead, and what to
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -34,6 +37,13 @@ class ConfigError(FmcvqaError):
     """A setting, name or flag that does not exist or does not fit."""
 
     exit_code = EXIT_USAGE
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str], advice: str) -> ConfigError:
+    """A :class:`ConfigError` for a name that does not exist, which suggests the nearest one that does."""
+    near = difflib.get_close_matches(name, known, 1)
+    advice = f"{near[0]}, or {advice}" if near else advice
+    return ConfigError(f"there is no {kind} {name!r}", found=", ".join(known), advice=advice)
 
 
 class DatasetError(FmcvqaError):

@@ -10,8 +10,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from tiny import errors, generated, labelled, network, places, run
 
-from fmcvqa import __version__, cli, configs
+from fmcvqa import __version__, configs
 from fmcvqa.data.synthetic import SyntheticLIVEVQC
+from fmcvqa.tasks.research import quoted
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = ["finetune", "extract", "sweep", "fit", "predict", "report", "check", "info", "demo"]
@@ -222,14 +223,14 @@ def test_paths_need_no_quotes_of_their_own(tmp_path: Path, capsys: Capture) -> N
     ],
 )
 def test_only_values_that_hydra_cannot_take_are_quoted(given: str, handed: str) -> None:
-    assert cli._quoted(given) == handed
+    assert quoted(given) == handed
 
 
 def test_an_existing_path_with_a_comma_is_one_value(tmp_path: Path) -> None:
     folder = tmp_path / "a,b"
-    assert cli._quoted(f"data.root={folder}") == f"data.root={folder}"
+    assert quoted(f"data.root={folder}") == f"data.root={folder}"
     folder.mkdir()
-    assert cli._quoted(f"data.root={folder}") == f"data.root='{folder}'"
+    assert quoted(f"data.root={folder}") == f"data.root='{folder}'"
 
 
 def test_the_map_names_every_experiment_there_is() -> None:

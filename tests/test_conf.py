@@ -30,6 +30,7 @@ DEFAULT_OF_GROUP = {
     "protocol/ugcvqa",
     "protocol/nested",
     "regressor/svr",
+    "kernels/default",
 }
 
 

@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ def read_runs(folder: Path) -> dict[str, RunFile]:
 
 def read_run(path: Path) -> RunFile:
     """One run as far as its file goes: a killed process leaves one without an end."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    Record: Any = import_module("wandb.proto.wandb_internal_pb2").Record
     run = RunFile(path)
     for data in _records(path.read_bytes()):
         record = Record.FromString(data)

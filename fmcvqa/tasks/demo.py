@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fmcvqa import cli
 from fmcvqa.data.synthetic import SyntheticKoNViD1k
 from fmcvqa.errors import EXIT_OK, FmcvqaError
 from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.report.results import CellResult, find_results
 from fmcvqa.report.writing import write_report
+from fmcvqa.tasks import research
 
 _CONTROLS = 20
 
@@ -134,6 +134,6 @@ class _Demo:
     def _run(self, *words: Any) -> None:
         command = [*map(str, words), *self._paths]
         print("$ " + shlex.join(["fmcvqa", *map(str, words), "..."]), flush=True)
-        code = cli.main(command)
+        code = research.run(command[0], command[1:])
         if code != EXIT_OK:
             raise FmcvqaError(f"the step `fmcvqa {shlex.join(command)}` ended with {code}")

@@ -93,7 +93,7 @@ def test_every_number_of_a_result_is_in_its_run(tracked: Tracked, runs: dict[str
     for result in tracked.results():
         one = runs[f"tiny-{result['key'][:16]}"]
         told = {name: value for name, value in one.summary.items() if isinstance(value, float) and "/" in name}
-        expected = {}
+        expected: dict[str, float] = {}
         for score, statistics in result["scores"].items():
             low, high = statistics.pop("ci95")
             expected |= {f"{score}/{name}": value for name, value in statistics.items()}
@@ -182,7 +182,7 @@ class Failing(NoTracker):
     def _fail(self, *_: Any, **__: Any) -> Any:
         raise OSError("no space left on device")
 
-    start = log = summary = table = scatter = image = reference = finish = __enter__ = __exit__ = _fail  # type: ignore[assignment]
+    start = log = summary = table = scatter = image = reference = finish = __enter__ = __exit__ = _fail
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["from the start", "later"])

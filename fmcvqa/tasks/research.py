@@ -1,0 +1,88 @@
+"""From a command line to Hydra: the primary config, values that need quotes, and errors that end in an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from fmcvqa import configs
+from fmcvqa.errors import EXIT_USAGE, unknown_name
+from fmcvqa.tasks import job, multirun
+
+_MULTIRUN = ("-m", "--multirun")
+_WITH_VALUE = ("-c", "-p", "-cp", "-cn", "-cd", "-i")
+_LONG_WITH_VALUE = ("--cfg", "--package", "--config-path", "--config-name", "--config-dir", "--info")
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run a research command as Hydra would, with its own config or an experiment's as the primary one.
+
+    Args:
+        command: ``finetune``, ``extract``, ``sweep`` or ``fit``.
+        arguments: An experiment by path or bare name, Hydra's overrides and flags, in any order.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: If there is no such experiment.
+        FmcvqaError: If jobs of a multirun failed.
+    """
+    config, words = primary_config(command, list(arguments))
+    words.sort(key=lambda word: word not in _MULTIRUN)  # Hydra's parser takes it before the overrides only
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, not to Hydra's own printer
+    before, sys.argv = sys.argv, ["fmcvqa", *map(quoted, words)]
+    multirun.begin()
+    try:
+        hydra.main(version_base="1.3", config_path=str(configs.conf_dir()), config_name=config)(job.JOBS[command])()
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        print(f"error: {error}{cause}", file=sys.stderr)
+        return EXIT_USAGE
+    except SystemExit as end:  # of a job that has said what failed, or of Hydra's own --help
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.argv = before
+    return multirun.end()
+
+
+def primary_config(command: str, arguments: list[str]) -> tuple[str, list[str]]:
+    """The primary config's name, and the arguments without it: an experiment by path or bare name, else the command.
+
+    Raises:
+        ConfigError: If there is no such experiment.
+    """
+    bare = [i for i, word in enumerate(arguments) if word[:1] not in ("-", "+", "~") and "=" not in word]
+    flags = _WITH_VALUE + _LONG_WITH_VALUE
+    position = next((i for i in bare if not i or arguments[i - 1] not in flags), None)
+    if position is None:
+        return command, arguments
+    word = Path(arguments[position])
+    path = word if word.suffix == ".yaml" else configs.experiments_dir() / f"{word}.yaml"
+    if not path.is_file():
+        path = configs.experiments_dir() / path.name  # experiments/NAME.yaml works outside a checkout too
+    if not path.is_file():
+        raise unknown_name("experiment", str(word), configs.experiments(), "a path to a YAML file")
+    rest = arguments[:position] + arguments[position + 1 :]
+    return path.stem, ["--config-dir", str(path.resolve().parent), *rest]
+
+
+def quoted(argument: str) -> str:
+    """A ``key=value`` whose value Hydra's grammar cannot take, such as a path with parentheses, in quotes."""
+    key, equals, value = argument.partition("=")
+    if argument.startswith("-") or not equals or value[:1] in ("'", '"'):
+        return argument
+    try:
+        OverridesParser.create().parse_override(argument)
+        is_path = os.sep in value and Path(value).exists()
+    except HydraException:
+        is_path = value[:1] not in ("[", "{")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'" if is_path else argument
