@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Mode = Literal["offline", "online"]
 
 _LONGEST_TAG, _LONGEST_NAME = 64, 128  # characters that W&B takes
+_NEVER = logging.CRITICAL + 1
 
 
 class Tracker(Protocol):
@@ -236,7 +237,11 @@ class WandbTracker:
             init_timeout=self.seconds,
             finish_timeout=self.seconds,
         )
-        return wandb.init(mode=mode, resume="allow", reinit="create_new", settings=quiet, **settings)
+        run = wandb.init(mode=mode, resume="allow", reinit="create_new", settings=quiet, **settings)
+        for handler in logging.getLogger("wandb").handlers:
+            if getattr(handler, "baseFilename", "").endswith("debug.log"):  # others in this list are not its own
+                handler.setLevel(_NEVER)  # on a full disk each of its lines would print a traceback
+        return run
 
     def log(self, values: Mapping[str, float]) -> None:
         """Add a row of the run's history."""

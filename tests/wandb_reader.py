@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -37,10 +38,14 @@ class RunFile:
         return [row[name] for row in self.history if name in row]
 
 
-def read_runs(folder: Path) -> dict[str, RunFile]:
-    """Every offline run below a folder, by id."""
-    runs = [read_run(path) for path in sorted(folder.rglob("run-*.wandb"))]
-    return {run.id: run for run in runs}
+def read_runs(folder: Path, seconds: float = 5.0) -> dict[str, RunFile]:
+    """Every finished offline run below a folder, by id; W&B's own process may write the end a moment later."""
+    end = time.monotonic() + seconds
+    while True:
+        runs = [read_run(path) for path in sorted(folder.rglob("run-*.wandb"))]
+        if all(run.finished for run in runs) or time.monotonic() > end:
+            return {run.id: run for run in runs}
+        time.sleep(0.02)
 
 
 def read_run(path: Path) -> RunFile:
