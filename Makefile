@@ -28,10 +28,11 @@ test: lint  ## the self-contained suite: no network, no data, CPU only
 
 test-real: $(INSTALLED)  ## checks on real clips, labels and features: make test-real DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-real DATA=FOLDER' >&2; exit 2; }
-	$(BIN)/python -m pytest -m real --real-data='$(DATA)' tests/real
+	$(BIN)/python -m pytest -m 'real and not release' --real-data='$(DATA)' tests/real
 
-test-release: $(INSTALLED)  ## the wheel in an empty environment, the README as written (long)
-	$(BIN)/python -m pytest -m release tests
+test-release: $(INSTALLED)  ## the wheel in an empty environment, launchers, the slow reference medians (long): DATA=FOLDER
+	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-release DATA=FOLDER' >&2; exit 2; }
+	$(BIN)/python -m pytest -m release --real-data='$(DATA)' tests
 
 clean:  ## remove what the targets made, but not data, caches and outputs
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -72,9 +72,17 @@ def write_splits_beside(folder: Path, ids: Sequence[str], evaluation: Evaluation
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
-    """Write ``result.json`` into a folder, atomically, and give its path."""
+    """Write ``result.json`` into a folder, atomically, and give its path.
+
+    Raises:
+        FmcvqaError: If the disk refuses.
+    """
     path = folder / FILE_NAME
-    write_atomic(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+    try:
+        write_atomic(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        advice = "free space and run the same command: finished cells are skipped"
+        raise FmcvqaError(f"{path} cannot be written ({error.strerror})", advice=advice) from error
     return path
 
 

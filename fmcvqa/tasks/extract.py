@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fmcvqa.data.decoding import Decoder
 from fmcvqa.data.records import VideoDataset, VideoRecord
@@ -21,7 +21,7 @@ from fmcvqa.features.store import FeatureStore
 from fmcvqa.models.backbones import Trunk
 from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks import multirun
-from fmcvqa.tasks.job import job_folder
+from fmcvqa.tasks.job import job_folder, plain_config
 
 log = logging.getLogger(__name__)
 FAILURES = "failures.jsonl"
@@ -65,9 +65,9 @@ class Extraction:
             decoder=decoder.name,
             decoder_version=decoder.version(),
         )
-        trainer = _plain(cfg.trainer)
+        trainer = plain_config(cfg.trainer)
         trainer.pop("_target_", None)
-        return cls(trunk, bound, decoder, Path(cfg.paths.cache), _plain(cfg.loader), trainer)
+        return cls(trunk, bound, decoder, Path(cfg.paths.cache), plain_config(cfg.loader), trainer)
 
     def ensure(self, dataset: str, records: Sequence[VideoRecord]) -> FeatureStore:
         """The store that holds every record's features, after extracting those it lacks.
@@ -129,7 +129,3 @@ def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm:
         made.clear()
         made[wanted] = Trunk(name, taps, weights, seed=seed, batchnorm=batchnorm)
     return made[wanted]
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    return {str(key): value for key, value in dict(OmegaConf.to_container(config, resolve=True)).items()}  # type: ignore[arg-type]

@@ -22,14 +22,14 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fmcvqa import __version__
 from fmcvqa.data.images import TID2013DataModule
 from fmcvqa.errors import ConfigError
 from fmcvqa.models.iqa import IQARegressor
 from fmcvqa.sealed import write_atomic
-from fmcvqa.tasks.job import job_folder
+from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tracking import NoTracker, Tracker
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def run(cfg: DictConfig) -> float:
         WeightsError: If the start weights cannot be had.
         ConfigError: If a setting is wrong or nothing was validated.
     """
-    config = _plain(cfg)
+    config = plain_config(cfg)
     folder = job_folder()
     dataset = instantiate(cfg.data)
     training = dict(config["training"])
@@ -221,10 +221,6 @@ def _checkpoints(folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
     common: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(filename="best", monitor="val/srocc", mode="max", **common)
     return best, ModelCheckpoint(filename="last", every_n_epochs=1, **common)
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    return {str(key): value for key, value in dict(OmegaConf.to_container(cfg, resolve=True)).items()}  # type: ignore[arg-type]
 
 
 def _key(config: dict[str, Any]) -> str:

@@ -20,9 +20,9 @@ from fmcvqa.regression.protocols import Cross, Protocol
 from fmcvqa.regression.results import software_versions
 from fmcvqa.tasks.dashboard import track_model
 from fmcvqa.tasks.extract import Extraction
-from fmcvqa.tasks.job import job_folder
+from fmcvqa.tasks.inputs import cell_of, open_inputs
+from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.sources import StoreFeatures
-from fmcvqa.tasks.sweep import cell_of, open_inputs, plain_config
 from fmcvqa.tracking import Tracker
 
 
@@ -42,7 +42,7 @@ def run(cfg: DictConfig) -> float:
     tracker: Tracker = instantiate(cfg.tracker)
     cell, inputs = cell_of(cfg), open_inputs(cfg)
     evaluation = inputs.evaluate(cell, protocol)
-    features = inputs.labelled.read()
+    features, _ = inputs.matrices
     regressor = fit_final(
         features, inputs.labelled.mos, cell, scaler=protocol.feature_scaler, scale_mos=protocol.scale_mos
     )

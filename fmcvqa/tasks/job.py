@@ -52,6 +52,12 @@ def _run(command: str, cfg: DictConfig) -> float:
     return objective
 
 
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """A config as plain values, interpolations resolved; what is still missing (``???``) stays so."""
+    plain: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)  # type: ignore[assignment]
+    return plain
+
+
 def job_folder() -> Path:
     """The running Hydra job's output folder."""
     return Path(HydraConfig.get().runtime.output_dir)
