@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fmcvqa.features.gram import gram_matrix, gram_vector
     from fmcvqa.features.recipe import FeatureRecipe
     from fmcvqa.features.store import FeatureStore
-    from fmcvqa.models.backbones import Trunk
     from fmcvqa.models.iqa import IQARegressor
+    from fmcvqa.models.trunk import Trunk
     from fmcvqa.predictor import VideoQualityModel
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ _LAZY = {
     "gram_vector": "fmcvqa.features.gram",
     "FeatureRecipe": "fmcvqa.features.recipe",
     "FeatureStore": "fmcvqa.features.store",
-    "Trunk": "fmcvqa.models.backbones",
+    "Trunk": "fmcvqa.models.trunk",
     "IQARegressor": "fmcvqa.models.iqa",
     "VideoQualityModel": "fmcvqa.predictor",
 }

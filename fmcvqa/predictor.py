@@ -15,7 +15,7 @@ from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import FmcvqaError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import Trunk
 from fmcvqa.regression.final import Regressor, load_regressor
 from fmcvqa.sealed import Arrays, DamagedError, read_sealed, write_sealed
 

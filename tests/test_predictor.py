@@ -20,7 +20,7 @@ from fmcvqa.errors import ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import Trunk
 from fmcvqa.predictor import Prediction, Scale, VideoQualityModel, read_model_file
 from fmcvqa.regression.final import fit_final
 from fmcvqa.regression.svr import Cell

@@ -22,7 +22,7 @@ from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import RunningPool
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import Trunk
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError
+from fmcvqa.models.trunk import BatchNormMode
 
 FORMAT = 1  # raise when the same recipe starts to give other numbers
-BatchNormMode = Literal["eval", "per_frame"]
 _PRECISION = ("32-true", "bf16-mixed", "16-mixed")
 
 

@@ -1,30 +1,24 @@
-"""The convolutional networks: which there are, where they are tapped, and the part of one up to its deepest tap."""
+"""The convolutional networks: which there are, where they can be tapped, and how their weights get in."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import Inception3, get_model
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from torchvision.models.feature_extraction import get_graph_node_names
 
 from fmcvqa.errors import ConfigError, WeightsError
 from fmcvqa.models.weights import Weights, file_weights, imagenet_weights
 
 log = logging.getLogger(__name__)
-
-BatchNormMode = Literal["eval", "per_frame"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def known_taps(name: str) -> tuple[str, ...]:
     """
     spec = backbone_spec(name)
     with torch.device("meta"):
-        network = _without_head(_empty_network(spec), spec)
+        network = bare_network(spec)
     nodes = get_graph_node_names(network.eval(), suppress_diff_warning=True)[1]
     nodes = nodes[1 : nodes.index("flatten")]  # from the input to the last map
     names: dict[str, None] = {}
@@ -143,10 +137,10 @@ def load_backbone(name: str, weights: str | Path, *, seed: int = 0) -> nn.Module
     return _fill(spec, read)
 
 
-def _empty_network(spec: BackboneSpec, transform_input: bool = False) -> nn.Module:
+def bare_network(spec: BackboneSpec, transform_input: bool = False) -> nn.Module:
+    """A backbone without its classifier, whose numbers are still to come."""
     options = {"init_weights": False, "transform_input": transform_input} if spec.name == "inception_v3" else {}
-    network: nn.Module = get_model(spec.name, weights=None, **options)
-    return network
+    return _without_head(get_model(spec.name, weights=None, **options), spec)
 
 
 def _random_network(spec: BackboneSpec) -> nn.Module:
@@ -154,7 +148,7 @@ def _random_network(spec: BackboneSpec) -> nn.Module:
 
     Its own has one spread for all layers whatever their width: an untrained network in eval mode answers with 1e9.
     """
-    network = _without_head(_empty_network(spec), spec)
+    network = bare_network(spec)
     if isinstance(network, Inception3):
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
@@ -180,15 +174,25 @@ def _without_head(network: nn.Module, spec: BackboneSpec) -> nn.Module:
 def _fill(spec: BackboneSpec, weights: Weights) -> nn.Module:
     """Build a backbone around tensors; only those of a classifier may be left over."""
     with torch.device("meta"):  # no time for random numbers that are overwritten at once
-        network = _without_head(_empty_network(spec, weights.transform_input), spec)
+        network = bare_network(spec, weights.transform_input)
     unused = [key for key in weights.state if key.startswith((f"{spec.head}.", "AuxLogits."))]
     if unused:
         log.info("the classifiers in %s are not used: %s", weights.source, ", ".join(unused))
-    _load(network, {k: v for k, v in weights.state.items() if k not in unused}, f"{weights.source} as {spec.name}")
+    load_state(network, {k: v for k, v in weights.state.items() if k not in unused}, f"{weights.source} as {spec.name}")
     return network
 
 
-def _load(network: nn.Module, state: dict[str, Tensor], what: str) -> None:
+def load_state(network: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Fill a network with exactly the tensors it has.
+
+    Args:
+        network: The network.
+        state: Its tensors by name.
+        what: What they are, for an error.
+
+    Raises:
+        WeightsError: If tensors are missing, left over or of another shape.
+    """
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in state]
     extra = [key for key in state if key not in wanted]
@@ -205,124 +209,3 @@ def _load(network: nn.Module, state: dict[str, Tensor], what: str) -> None:
     # Copies: a tensor of a memory-mapped file would change with the file.
     own = {k: v.to(torch.float32 if v.is_floating_point() else v.dtype, copy=True) for k, v in state.items()}
     network.load_state_dict(own, assign=True)
-
-
-class PerFrameNorm(nn.BatchNorm2d):
-    """Batch normalisation by each frame's own mean and variance, whatever the batch.
-
-    It gives what a network left in train mode gives when frames come one at a time: the authors' code never calls
-    ``eval()``.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise float [n, c, h, w] over h and w, with the biased variance, then scale and shift."""
-        return F.instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
-
-
-class Trunk(nn.Module):
-    """A frozen backbone up to its deepest tap; the rest is neither kept nor run.
-
-    Args:
-        name: The backbone.
-        taps: Layers whose output is wanted, of ``known_taps(name)``.
-        weights: See ``load_backbone``.
-        seed: Of random weights.
-        batchnorm: ``"eval"`` uses the running statistics, ``"per_frame"`` each frame's own (the authors' code).
-
-    Raises:
-        ConfigError: If a tap, the backbone or the mode is unknown.
-        WeightsError: If the weights cannot be had or do not fit.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        taps: Sequence[str],
-        weights: str | Path = "imagenet",
-        *,
-        seed: int = 0,
-        batchnorm: BatchNormMode = "eval",
-    ) -> None:
-        super().__init__()
-        check_taps(name, taps)  # before a download
-        self._build(name, taps, load_backbone(name, weights, seed=seed), batchnorm)
-
-    @classmethod
-    def from_state(
-        cls,
-        name: str,
-        taps: Sequence[str],
-        state: dict[str, Tensor],
-        *,
-        transform_input: bool,
-        batchnorm: BatchNormMode = "eval",
-    ) -> Trunk:
-        """The trunk whose ``state_dict()`` was kept, with its ``transform_input``.
-
-        Args:
-            name: The backbone.
-            taps: The trunk's taps.
-            state: Its tensors.
-            transform_input: Its attribute of that name: no tensor carries it.
-            batchnorm: Its mode.
-
-        Raises:
-            ConfigError: If a tap, the backbone or the mode is unknown.
-            WeightsError: If the tensors do not fit.
-        """
-        spec = backbone_spec(name)
-        trunk = cls.__new__(cls)
-        nn.Module.__init__(trunk)
-        with torch.device("meta"):
-            network = _without_head(_empty_network(spec, transform_input), spec)
-            trunk._build(name, taps, network, batchnorm)
-        _load(trunk, state, f"of a {name} trunk with the taps {', '.join(taps)}")
-        return trunk.requires_grad_(False)
-
-    def _build(self, name: str, taps: Sequence[str], network: nn.Module, batchnorm: BatchNormMode) -> None:
-        if batchnorm not in ("eval", "per_frame"):
-            raise ConfigError(f"there is no batchnorm mode {batchnorm!r}", found="eval, per_frame")
-        self.name, self.batchnorm = name, batchnorm
-        self.taps = check_taps(name, taps)
-        self.vector_taps = tuple(tap for tap in self.taps if tap == backbone_spec(name).vector_tap)
-        self.transform_input = bool(getattr(network, "transform_input", False))
-        self.body = create_feature_extractor(network.eval(), list(self.taps), suppress_diff_warning=True)
-        if batchnorm == "per_frame":
-            _use_per_frame_norm(self.body)
-        self.requires_grad_(False)
-        self.eval()
-
-    def train(self, mode: bool = True) -> Trunk:
-        """Stay in eval mode: a frozen trunk gives the same maps within any training loop."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Feature maps of normalised frames.
-
-        Args:
-            x: float [n, 3, h, w], ImageNet mean and standard deviation.
-
-        Returns:
-            float [n, c, h', w'] by tap, in the order of ``taps``; h' = w' = 1 for ``vector_taps``.
-        """
-        maps = self.body(x)
-        return {tap: maps[tap] for tap in self.taps}
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the backbone's name, ``transform_input`` and every tensor; not of taps and batchnorm mode."""
-        digest = hashlib.sha256(json.dumps([self.name, self.transform_input]).encode())
-        for key, value in sorted(self.state_dict().items()):
-            digest.update(json.dumps([key, str(value.dtype), list(value.shape)]).encode())
-            digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
-
-
-def _use_per_frame_norm(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if type(child) is nn.BatchNorm2d:
-            norm = PerFrameNorm(child.num_features, eps=child.eps)
-            norm.load_state_dict(child.state_dict(), assign=True)
-            setattr(module, name, norm)
-        else:
-            _use_per_frame_norm(child)

@@ -16,9 +16,9 @@ from fmcvqa.data.decoding import Decoder
 from fmcvqa.data.records import VideoDataset, VideoRecord
 from fmcvqa.errors import SomeFailedError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
-from fmcvqa.features.recipe import BatchNormMode, FeatureRecipe
+from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import BatchNormMode, Trunk
 from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks import multirun
 from fmcvqa.tasks.job import job_folder, plain_config

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from fmcvqa import __version__
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import Trunk
 from fmcvqa.predictor import Scale, VideoQualityModel
 from fmcvqa.regression.final import fit_final
 from fmcvqa.regression.protocols import Cross, Protocol

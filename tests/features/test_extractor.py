@@ -18,7 +18,8 @@ from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.extractor import GramExtractor, PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.models.backbones import Trunk, load_backbone
+from fmcvqa.models.backbones import load_backbone
+from fmcvqa.models.trunk import Trunk
 
 RECIPE = FeatureRecipe(taps=TAPS, resize=64, crop=48)
 

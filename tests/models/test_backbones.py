@@ -11,7 +11,8 @@ from torchvision.models import inception_v3, resnet50, squeezenet1_1
 
 from fmcvqa.errors import ConfigError, WeightsError
 from fmcvqa.models import backbones
-from fmcvqa.models.backbones import BACKBONES, PerFrameNorm, Trunk, backbone_spec, check_taps, known_taps, load_backbone
+from fmcvqa.models.backbones import BACKBONES, backbone_spec, check_taps, known_taps, load_backbone
+from fmcvqa.models.trunk import PerFrameNorm, Trunk
 
 SHAPES = {
     "inception_v3": [(1, 256, 11, 11), (1, 288, 11, 11), (1, 2048, 1, 1)],

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from fmcvqa.errors import ConfigError, FmcvqaError
-from fmcvqa.models.backbones import Trunk, load_backbone
+from fmcvqa.models.backbones import load_backbone
 from fmcvqa.models.iqa import IQARegressor
+from fmcvqa.models.trunk import Trunk
 
 SQUEEZE: dict[str, Any] = {"backbone": "squeezenet1_1", "weights": "none", "head_hidden": 8}
 

@@ -1,4 +1,4 @@
-"""Medians and cross-dataset values on real features, against numbers measured independently (published, or by scikit-learn on the raw features)."""
+"""Medians and cross-dataset values on real features, against published and independently measured numbers."""
 
 from __future__ import annotations
 
@@ -99,7 +99,12 @@ def test_the_command_gives_the_same(real_data, tmp_path, capsys):
     folder = real_data / "features"
     words = [f"features.path={folder}/{KONVID}_VIDEVAL_feats.mat", f"data.labels={folder}/{KONVID}_metadata.csv"]
     words += [f"target_features.path={folder}/{LIVE}_VIDEVAL_feats.mat", f"target.labels={folder}/{LIVE}_metadata.csv"]
-    words += ["features.nonfinite=zero", "target_features.nonfinite=zero", "data.mos_column=MOS", "target.mos_column=MOS"]
+    words += [
+        "features.nonfinite=zero",
+        "target_features.nonfinite=zero",
+        "data.mos_column=MOS",
+        "target.mos_column=MOS",
+    ]
     words += ["features=matrix", "data=csv", "protocol=cross", f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}"]
     assert cli.main(["sweep", *words, "tracker=none"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "matrix linear: SROCC 0.6931"

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import normalize, pil_to_tensor
 
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import Trunk
 
 pytestmark = pytest.mark.real
 

@@ -18,7 +18,7 @@ from PIL import Image
 from fmcvqa import configs
 from fmcvqa.data.records import ImageRecord
 from fmcvqa.errors import ConfigError, DatasetError
-from fmcvqa.models.backbones import Trunk
+from fmcvqa.models.trunk import Trunk
 from fmcvqa.tasks import finetune
 
 
