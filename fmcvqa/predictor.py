@@ -31,7 +31,8 @@ class Scale:
     Attributes:
         name: That set.
         minimum: Worst score of the scale.
-        maximum: Best score of the scale; predictions may pass the ends a little.
+        maximum: Best score of the scale; predictions are not clipped to it: a score far outside says that the clip is
+            unlike the training set.
         stand_in: Whether the set was synthetic, so that a score means nothing about people.
     """
 
