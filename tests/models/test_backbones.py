@@ -252,6 +252,6 @@ def test_weights_of_another_backbone_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_no_random_start_from_lost_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(backbones, "_empty_network", None)  # nothing is built before the weights are there
+    monkeypatch.setattr(backbones, "bare_network", None)  # nothing is built before the weights are there
     with pytest.raises(WeightsError):
         load_backbone("squeezenet1_1", tmp_path / "gone.pth")
