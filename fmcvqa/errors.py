@@ -9,11 +9,9 @@ import difflib
 from collections.abc import Sequence
 
 EXIT_OK = 0
-EXIT_BUG = 1
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_NOT_STARTED = 4
-EXIT_TERMINATED = 143
 
 
 class FmcvqaError(Exception):
