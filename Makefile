@@ -24,7 +24,10 @@ lint: $(INSTALLED)  ## style and types
 	$(BIN)/mypy
 
 test: lint  ## the self-contained suite: no network, no data, CPU only
-	$(BIN)/python -m pytest -m 'not real and not release'
+	$(BIN)/python -m pytest -m 'not real and not release and not faults'
+
+test-faults: $(INSTALLED)  ## the promises of docs/faults.md at the counts its table gives; prints how long each took
+	$(BIN)/python -m pytest -m faults --durations=0 tests
 
 test-real: $(INSTALLED)  ## checks on real clips, labels and features: make test-real DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-real DATA=FOLDER' >&2; exit 2; }
