@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_info
 
-from fmcvqa.errors import ConfigError, FeatureError
+from fmcvqa.errors import FeatureError
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.fitting import Outcome, SplitTask, run_task
-from fmcvqa.regression.folds import Fold
 from fmcvqa.regression.intervals import ScoredSplit, bootstrap_ci95
 from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.plan import Plan, Range, make_plan, own_rows
 from fmcvqa.regression.primal import LandmarkKernels, solver_of
-from fmcvqa.regression.protocols import Cross, Protocol
+from fmcvqa.regression.protocol_base import Protocol
+from fmcvqa.regression.protocols import Cross
 from fmcvqa.regression.scores import SCORES, all_scores, plcc
-from fmcvqa.regression.splits import Split, refuse_copies, splits_digest
+from fmcvqa.regression.splits import Split, splits_digest
 from fmcvqa.regression.svr import Cell
 
 Float64 = npt.NDArray[np.float64]
-Range = tuple[float, float]
 Tasks = dict[str, SplitTask]  # one split's, by solver
 
 
@@ -51,23 +52,6 @@ class Evaluation:
     splits: list[Split] = field(repr=False)
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """All videos, tested ones of a target set last, and the folds to fit on."""
-
-    protocol: Protocol
-    bank: KernelBank
-    ids: list[str]
-    mos: Float64
-    groups: npt.NDArray[Any] | None
-    splits: list[Split]
-    scored: list[npt.NDArray[np.intp]]  # rows whose scores are reported, per split
-    to_target: Callable[[Float64], Float64]
-
-    def fold(self, train: npt.NDArray[np.intp], own: npt.NDArray[np.intp] | None = None) -> Fold:
-        return Fold(train, self.protocol.feature_scaler, own)
-
-
 def evaluate(
     features: FeatureMatrix,
     mos: npt.ArrayLike,
@@ -91,7 +75,7 @@ def evaluate_cells(
     groups: Sequence[Any] | None = None,
     mos_ranges: tuple[Range, Range] | None = None,
     resamples: int = 1000,
-    threads: int = 1,
+    threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Evaluation]:
     """Evaluate many cells on the same splits; each fold's kernels are computed once for all of them.
@@ -108,7 +92,7 @@ def evaluate_cells(
         mos_ranges: Rating ranges of ``features`` and ``target``. Where given, predictions across datasets are put
             on the target's range by the straight line between the ranges' ends; RMSE has no meaning without.
         resamples: Draws of the bootstrap.
-        threads: Fit so many cells at once.
+        threads: Fit so many regressors at once; as many threads as BLAS may use where None. No result depends on it.
         progress: Called with (done, all) after each fit.
 
     Raises:
@@ -116,8 +100,8 @@ def evaluate_cells(
             video is trained on and tested, or predictions are constant.
         ConfigError: If the protocol needs a target and there is none, or the other way round.
     """
-    plan = _plan(features, mos, protocol, bank, target, groups, mos_ranges)
-    folds = [plan.fold(split.train, _own(plan, rows)) for split, rows in zip(plan.splits, plan.scored, strict=True)]
+    plan = make_plan(features, mos, protocol, bank, target, groups, mos_ranges)
+    folds = [plan.fold(split.train, own_rows(plan, rows)) for split, rows in zip(plan.splits, plan.scored, strict=True)]
     searches = [protocol.search(split, i, plan.groups) for i, split in enumerate(plan.splits)]
     inner = [[plan.fold(part.train) for part in search.inner] if search else [] for search in searches]
     plan.bank.prepare(fold for outer, parts in zip(folds, inner, strict=True) for fold in [*parts, outer])
@@ -136,8 +120,9 @@ def evaluate_cells(
             both["primal"] = SplitTask(i, landmarks[0], landmarks[1:], search)
             yield both
 
-    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-        for results in _overlapped(pool, tasks(), cells, plan):
+    threads = threads or blas_threads()
+    with ThreadPoolExecutor(threads) as pool:
+        for results in _fitted(pool, threads, tasks(), cells, plan):
             for kept, outcome in zip(outcomes, results, strict=True):
                 kept.append(outcome)
                 done += 1
@@ -146,80 +131,34 @@ def evaluate_cells(
     return [_summary(plan, cell, kept, resamples) for cell, kept in zip(cells, outcomes, strict=True)]
 
 
-def _overlapped(
-    pool: Executor | None, tasks: Iterator[Tasks], cells: Sequence[Cell], plan: _Plan
+def _fitted(
+    pool: ThreadPoolExecutor, threads: int, tasks: Iterator[Tasks], cells: Sequence[Cell], plan: Plan
 ) -> Iterator[list[Outcome]]:
-    """Outcomes of each split's cells; with a pool the next split's kernels are computed meanwhile."""
+    """Outcomes of each split's cells.
+
+    Kernels are multiplied by all cores, a regressor is fitted by one: so as many fits as there are threads are
+    waited for before the next split's kernels, and not run beside them.
+    """
 
     def run(task: Tasks, cell: Cell) -> Outcome:
         mine = task[cell.solver]
         return run_task(mine, cell, plan.mos, plan.protocol, plan.scored[mine.number])
 
-    if pool is None:
-        for task in tasks:
-            yield [run(task, cell) for cell in cells]
-        return
-    waiting: list[Future[Outcome]] = []
+    waiting: deque[list[Future[Outcome]]] = deque()
     for task in tasks:
-        ahead = [pool.submit(run, task, cell) for cell in cells]
-        if waiting:
-            yield [future.result() for future in waiting]
-        waiting = ahead
-    yield [future.result() for future in waiting]
+        waiting.append([pool.submit(run, task, cell) for cell in cells])
+        if len(waiting) * len(cells) >= threads:
+            yield [future.result() for future in waiting.popleft()]
+    for split in waiting:
+        yield [future.result() for future in split]
 
 
-def _plan(
-    features: FeatureMatrix,
-    mos: npt.ArrayLike,
-    protocol: Protocol,
-    bank: KernelBank | None,
-    target: tuple[FeatureMatrix, npt.ArrayLike] | None,
-    groups: Sequence[Any] | None,
-    mos_ranges: tuple[Range, Range] | None,
-) -> _Plan:
-    if isinstance(protocol, Cross) != (target is not None):
-        advice = "protocol=cross tests on a second set; every other protocol on the set itself"
-        have = "no target set" if target is None else "a target set"
-        raise ConfigError(f"protocol {protocol.name} was given {have}", advice=advice)
-    other = None if target is None else target[0]
-    if bank is not None and (bank.features is not features or bank.target is not other):
-        raise ConfigError("the kernel bank belongs to other features", advice="make one for these features")
-    bank = bank or KernelBank(features, target=other)
-    own = protocol.training_mos(_check_mos(features, mos))
-    labels = protocol.groups(features.ids, groups)
-    splits = protocol.splits(features.ids, labels)
-    refuse_copies(features, _check_mos(features, mos), splits)
-    if target is None:
-        scored = [split.test for split in splits]
-        return _Plan(protocol, bank, features.ids, own, labels, splits, scored, _line(None))
-    whole, ids = np.concatenate([own, _check_mos(*target)]), features.ids + target[0].ids
-    scored = [np.arange(len(features), bank.count)] * len(splits)
-    return _Plan(protocol, bank, ids, whole, labels, splits, scored, _line(mos_ranges))
+def blas_threads() -> int:
+    """Threads that BLAS may use in this process, whoever limited them."""
+    return max([library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"], default=1)
 
 
-def _own(plan: _Plan, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp] | None:
-    return rows if isinstance(plan.protocol, Cross) and plan.protocol.scaling == "target" else None
-
-
-def _line(ranges: tuple[Range, Range] | None) -> Callable[[Float64], Float64]:
-    if ranges is None:
-        return lambda predicted: predicted
-    (low, high), (low2, high2) = ranges
-    return lambda predicted: low2 + (predicted - low) * (high2 - low2) / (high - low)
-
-
-def _check_mos(features: FeatureMatrix, mos: npt.ArrayLike) -> Float64:
-    values = np.asarray(mos, dtype=np.float64)
-    if values.shape != (len(features),):
-        raise FeatureError(f"there are {values.size} MOS for {len(features)} videos", advice="give one per video")
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        names = ", ".join(features.ids[i] for i in wrong[:10])
-        raise FeatureError(f"{len(wrong)} of {len(values)} MOS are not finite numbers: {names}")
-    return values
-
-
-def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -> Evaluation:
+def _summary(plan: Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -> Evaluation:
     cross = isinstance(plan.protocol, Cross)
     numbers = [_best_of(plan, outcomes)] if cross else list(range(len(outcomes)))
     tested = [_tested(plan, plan.scored[i], outcomes[i]) for i in numbers]
@@ -233,7 +172,7 @@ def _summary(plan: _Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -
     return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted, plan.splits)
 
 
-def _best_of(plan: _Plan, outcomes: list[Outcome]) -> int:
+def _best_of(plan: Plan, outcomes: list[Outcome]) -> int:
     """The authors' choice of a fold: the one with the best PLCC on its own test fold, within the source."""
     if len(outcomes) == 1:
         return 0
@@ -241,14 +180,14 @@ def _best_of(plan: _Plan, outcomes: list[Outcome]) -> int:
     return int(np.argmax(within))
 
 
-def _tested(plan: _Plan, rows: npt.NDArray[np.intp], outcome: Outcome) -> ScoredSplit:
+def _tested(plan: Plan, rows: npt.NDArray[np.intp], outcome: Outcome) -> ScoredSplit:
     predicted, mapped = plan.to_target(outcome.predicted[rows]), outcome.mapped[rows]
     if plan.protocol.mapping == "train":  # a logistic fitted on the source speaks in the source's range
         mapped = plan.to_target(mapped)
     return ScoredSplit(rows, plan.mos[rows], predicted, mapped)
 
 
-def _row(number: int, plan: _Plan, outcome: Outcome, part: ScoredSplit) -> dict[str, Any]:
+def _row(number: int, plan: Plan, outcome: Outcome, part: ScoredSplit) -> dict[str, Any]:
     try:
         scores = all_scores(part.mos, part.predicted, part.mapped)
     except FeatureError as error:
@@ -264,7 +203,7 @@ def _score(values: list[float], interval: tuple[float, float], cross: bool) -> d
     return {"median": median, "mean": mean, "std": std, "ci95": list(interval)}
 
 
-def _predictions(plan: _Plan, tested: list[ScoredSplit]) -> list[dict[str, Any]]:
+def _predictions(plan: Plan, tested: list[ScoredSplit]) -> list[dict[str, Any]]:
     sums, counts = np.zeros(len(plan.ids)), np.zeros(len(plan.ids))
     for part in tested:
         sums[part.rows] += part.predicted

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fmcvqa.errors import FeatureError
 from fmcvqa.regression.folds import FoldKernels
 from fmcvqa.regression.primal import LandmarkKernels, fit_landmarks
-from fmcvqa.regression.protocols import Protocol, Search
+from fmcvqa.regression.protocol_base import Protocol, Search
 from fmcvqa.regression.scores import Logistic, fit_logistic, rmse
 from fmcvqa.regression.splits import Split
 from fmcvqa.regression.svr import Cell, FittedSVR, cell_kernel, fit_svr, resolve_gamma, squared_distances

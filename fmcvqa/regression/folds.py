@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -84,6 +85,7 @@ class FoldKernels:
     packed: Mapping[Block, FloatArray]
     moments: Mapping[Block, Moments]
     _last: dict[tuple[Block, ...], Float64] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def gram(self, blocks: Sequence[Block]) -> Float64:
         """The linear kernel ``[N, N]`` of the concatenated blocks, read only.
@@ -93,13 +95,14 @@ class FoldKernels:
         Raises:
             FeatureError: If it is not finite.
         """
-        held = self._last.get(tuple(blocks))
-        if held is None:
-            held = self._sum(blocks)
-            held.setflags(write=False)
-            self._last.clear()
-            self._last[tuple(blocks)] = held
-        return held
+        with self._lock:  # a thread with the other kernel of the same layers waits instead of adding up again
+            held = self._last.get(tuple(blocks))
+            if held is None:
+                held = self._sum(blocks)
+                held.setflags(write=False)
+                self._last.clear()
+                self._last[tuple(blocks)] = held
+            return held
 
     def _sum(self, blocks: Sequence[Block]) -> Float64:
         packed = np.zeros(self.count * (self.count + 1) // 2)

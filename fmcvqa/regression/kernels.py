@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +20,7 @@ from fmcvqa.errors import ConfigError, FeatureError
 from fmcvqa.features.matrix import Block, FeatureMatrix, FloatArray
 from fmcvqa.regression.folds import Fold, FoldKernels, Moments, length, pack
 from fmcvqa.regression.gram_cache import GramCache, GramFolder
-from fmcvqa.regression.scaling import PER_FOLD, ColumnScale, Rows, column_scales
+from fmcvqa.regression.scaling import PER_FOLD, ColumnScale, Rows, column_scales, scale_rows, scale_samples
 
 if TYPE_CHECKING:
     from fmcvqa.regression.torch_gram import TorchGram
@@ -29,42 +28,7 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "float64"]
 
 _COLUMNS_AT_ONCE = 4096  # a product this long hides the sum into float64 behind it
-_ROWS_AT_ONCE = 64  # with 4096 columns of float32 1 MB: scaling stays in the processor's cache
 _SCALE_BYTES = 512 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class KernelSettings:
-    """Where and how a sweep computes and keeps its kernels; no setting changes what they are.
-
-    Attributes:
-        precision: ``"float32"`` or ``"float64"``; see :class:`KernelBank`.
-        device: ``"cpu"``, or a GPU such as ``"cuda"``.
-        memory_gib: Kernels to hold in memory.
-        folder: Where jobs in other processes find them, or None.
-        disk_gib: Kernels to keep in ``folder``; beyond that the oldest of other features or folds are removed.
-        max_gib: Largest N x N working matrices; with more videos linear kernels are fitted in the primal.
-    """
-
-    precision: Precision = "float32"
-    device: str = "cpu"
-    memory_gib: float = 3.0
-    folder: str | Path | None = None
-    disk_gib: float = 8.0
-    max_gib: float = 12.0
-
-    def bank(self, features: FeatureMatrix, target: FeatureMatrix | None = None) -> KernelBank:
-        """The kernels of these features."""
-        return KernelBank(
-            features,
-            target=target,
-            precision=self.precision,
-            device=self.device,
-            cache_bytes=int(self.memory_gib * 2**30),
-            folder=self.folder,
-            disk_bytes=int(self.disk_gib * 2**30),
-            max_bytes=int(self.max_gib * 2**30),
-        )
 
 
 class KernelBank:
@@ -249,9 +213,9 @@ class KernelBank:
             out = buffer[: self.count * (stop - start)].reshape(self.count, stop - start)
             raw = self.columns(block, start, stop)
             if scales:
-                _scale_rows(raw, scales[0].part(start, stop), out)
+                scale_rows(raw, scales[0].part(start, stop), out)
             else:
-                _per_sample(raw, fold.scaler, out)
+                scale_samples(raw, fold.scaler, out)
             if fold.own is not None:
                 out[fold.own] = (raw[fold.own] - scales[1].shift[start:stop]) / scales[1].scale[start:stop]
             yield out
@@ -259,23 +223,6 @@ class KernelBank:
     def _fingerprint(self) -> str:
         parts = [part.fingerprint() for part in (self.features, self.target) if part is not None]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:32]
-
-
-def _scale_rows(raw: FloatArray, scale: ColumnScale, out: FloatArray) -> None:
-    # Rounding the shift to float32 moves all rows alike, and neither kernel sees a translation.
-    shift = scale.shift.astype(raw.dtype if raw.dtype == np.float64 else out.dtype)
-    with np.errstate(over="ignore"):  # a kernel that is not finite is an error where it is used
-        factor = (1.0 / scale.scale).astype(out.dtype)
-    for row in range(0, len(raw), _ROWS_AT_ONCE):
-        here = slice(row, row + _ROWS_AT_ONCE)
-        np.subtract(raw[here], shift, out=out[here], casting="same_kind")
-        out[here] *= factor
-
-
-def _per_sample(raw: FloatArray, scaler: str, out: FloatArray) -> None:
-    out[:] = raw
-    if scaler.startswith("signed_sqrt"):
-        np.copyto(out, np.sign(out) * np.sqrt(np.abs(out)))
 
 
 def working_bytes(count: int) -> int:

@@ -21,6 +21,7 @@ PER_SAMPLE = ("none", "l2", "signed_sqrt", "signed_sqrt_l2")
 SCALERS = PER_FOLD + PER_SAMPLE
 
 _COLUMNS_AT_ONCE = 2048
+_ROWS_AT_ONCE = 64  # with 4096 columns of float32 1 MB: scaling stays in the processor's cache
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -118,3 +119,22 @@ def _anchors(row_sets: Sequence[Rows], count: int) -> list[tuple[int, list[int]]
         chosen.append((row, np.flatnonzero(served).tolist()))
         left &= ~served
     return chosen
+
+
+def scale_rows(raw: FloatArray, scale: ColumnScale, out: FloatArray) -> None:
+    """Write ``(raw - shift) / scale`` for ``raw`` ``[videos, columns]`` into ``out``, in its precision."""
+    # Rounding the shift to float32 moves all rows alike, and neither kernel sees a translation.
+    shift = scale.shift.astype(raw.dtype if raw.dtype == np.float64 else out.dtype)
+    with np.errstate(over="ignore"):  # a kernel that is not finite is an error where it is used
+        factor = (1.0 / scale.scale).astype(out.dtype)
+    for row in range(0, len(raw), _ROWS_AT_ONCE):
+        here = slice(row, row + _ROWS_AT_ONCE)
+        np.subtract(raw[here], shift, out=out[here], casting="same_kind")
+        out[here] *= factor
+
+
+def scale_samples(raw: FloatArray, scaler: str, out: FloatArray) -> None:
+    """Write a per-sample scaling of ``raw`` into ``out``; unit length is given to the whole concatenation later."""
+    out[:] = raw
+    if scaler.startswith("signed_sqrt"):
+        np.copyto(out, np.sign(out) * np.sqrt(np.abs(out)))

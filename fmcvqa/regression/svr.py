@@ -61,6 +61,9 @@ class SVRSettings:
                 f"regressor.solver=primal cannot fit kernel={self.kernel}", advice="regressor.kernel=linear"
             )
         _parse_gamma(self.gamma)
+        for name in ("C", "epsilon", "gamma"):  # 1 and 1.0 are one setting, and one key
+            if isinstance(value := getattr(self, name), int):
+                object.__setattr__(self, name, float(value))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.predictor import Scale, VideoQualityModel
 from fmcvqa.regression.final import fit_final
-from fmcvqa.regression.protocols import Cross, Protocol
+from fmcvqa.regression.protocol_base import Protocol
+from fmcvqa.regression.protocols import Cross
 from fmcvqa.regression.results import software_versions
 from fmcvqa.tasks.dashboard import track_model
 from fmcvqa.tasks.extract import Extraction

@@ -15,8 +15,9 @@ from tqdm import tqdm
 from fmcvqa.data.records import VideoDataset
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.evaluate import Evaluation, evaluate
-from fmcvqa.regression.kernels import KernelBank, KernelSettings
-from fmcvqa.regression.protocols import Protocol
+from fmcvqa.regression.kernel_settings import KernelSettings
+from fmcvqa.regression.kernels import KernelBank
+from fmcvqa.regression.protocol_base import Protocol
 from fmcvqa.regression.results import dataset_card
 from fmcvqa.regression.svr import Cell, SVRSettings
 from fmcvqa.tasks import multirun

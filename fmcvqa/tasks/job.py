@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from threadpoolctl import threadpool_limits
 
 from fmcvqa.errors import FmcvqaError
 from fmcvqa.tasks import multirun
@@ -34,6 +35,7 @@ def _run(command: str, cfg: DictConfig) -> float:
     task = import_module(f"fmcvqa.tasks.{command}")
     # Its tips are for its own users; not before it is imported, which would set the level back.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    keep_to(cores_of(HydraConfig.get().launcher))
     single = HydraConfig.get().mode == RunMode.RUN
     objective = float("nan")
     error: FmcvqaError | None = None
@@ -50,6 +52,24 @@ def _run(command: str, cfg: DictConfig) -> float:
     if not single:
         multirun.note(job_folder(), error)
     return objective
+
+
+def cores_of(launcher: Mapping[str, Any]) -> int | None:
+    """Cores a job may use: those submitit was told of, one where it was not, since it starts all jobs at once.
+
+    None leaves the process as it is: the basic launcher's jobs have it to themselves, joblib limits its own.
+    """
+    return (launcher["cpus_per_task"] or 1) if "cpus_per_task" in launcher else None
+
+
+def keep_to(cores: int | None) -> None:
+    """Limit the threads of BLAS and of torch from now on."""
+    if cores is None:
+        return
+    import torch
+
+    threadpool_limits(cores)
+    torch.set_num_threads(cores)  # at its first use torch would set its own number
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -99,11 +119,21 @@ def cell_name(layers: list[str], kernel: str, overrides: list[str]) -> str:
         key, _, value = override.lstrip("+~").partition("=")
         if any(key == silent or key.startswith(f"{silent}.") for silent in _SILENT):
             continue
+        value = _number(value)
         plain = len(value) <= 32 and os.sep not in value
         short = re.sub(r"[^\w.+-]+", "-", value.strip("[](){}'\""), flags=re.ASCII) if plain else _digest(value)
         parts.append(f"{key}={short}")
     name = "_".join(parts)
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}_{_digest(name)}"
+
+
+def _number(value: str) -> str:
+    """A number in its one spelling: ``C=1`` and ``C=1.0`` are the same cell."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _digest(text: str) -> str:

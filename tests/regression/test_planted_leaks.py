@@ -167,7 +167,7 @@ def test_8_mos_scaler_fitted_on_all_rows(monkeypatch):
 
 
 def test_9_the_targets_statistics_where_scaling_is_source(monkeypatch):
-    monkeypatch.setattr(evaluation, "_own", lambda plan, rows: rows)
+    monkeypatch.setattr(evaluation, "own_rows", lambda plan, rows: rows)
     target = made(20, (8,), pools=("mean",), seed=1)
     metamorphic_gate(cross, *target, [np.arange(20)])  # nothing fitted shows it
     with pytest.raises(LeakError, match="the prediction of v000 depends on the other tested videos"):

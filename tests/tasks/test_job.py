@@ -8,10 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
 
 from fmcvqa.errors import DatasetError, FeatureError
+from fmcvqa.regression.evaluate import blas_threads
+from fmcvqa.regression.svr import Cell
 from fmcvqa.tasks import multirun
-from fmcvqa.tasks.job import cell_name
+from fmcvqa.tasks.job import cell_name, cores_of, keep_to
 
 
 def test_a_cell_is_named_by_layers_kernel_and_what_changes_its_result() -> None:
@@ -34,6 +38,32 @@ def test_a_path_in_a_name_is_short_and_tells_paths_apart() -> None:
     names = {cell_name(["B"], "rbf", [f"data.root={path}"]) for path in ("/data/konvid", "/data/KoNViD", "a/" * 40)}
     assert len(names) == 3
     assert {len(name) for name in names} == {len("B_rbf_data.root=") + 8}
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "1.0"), ("1e-3", "0.001"), ("-2", "-2.00"), ("100", "1e2")])
+def test_a_number_has_one_spelling(one: str, other: str) -> None:
+    names = [cell_name(["B"], "rbf", [f"regressor.C={value}"]) for value in (one, other)]
+    assert names[0] == names[1]
+
+
+def test_a_setting_has_one_key_however_it_is_spelt() -> None:
+    cells = [Cell(layers=("B",), C=value, epsilon=0, gamma=value) for value in (2, 2.0)]
+    assert json.dumps(cells[0].as_dict()) == json.dumps(cells[1].as_dict())
+    assert cell_name(["B"], "rbf", ["data.seed=12345678901"]).endswith("=12345678901")
+
+
+def test_jobs_beside_each_other_share_the_cores() -> None:
+    assert cores_of({"_target_": "a.BasicLauncher"}) is None
+    assert cores_of({"cpus_per_task": None}) == 1
+    assert cores_of({"cpus_per_task": 4}) == 4
+    before = torch.get_num_threads()
+    with threadpool_limits(None):  # puts BLAS back as it was
+        keep_to(None)
+        assert torch.get_num_threads() == before
+        keep_to(1)
+        assert torch.get_num_threads() == 1
+        assert blas_threads() == 1
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Where and how a sweep computes and keeps its kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.regression.kernels import KernelBank, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSettings:
+    """Where and how a sweep computes and keeps its kernels; no setting changes what they are.
+
+    Attributes:
+        precision: ``"float32"`` or ``"float64"``; see :class:`KernelBank`.
+        device: ``"cpu"``, or a GPU such as ``"cuda"``.
+        memory_gib: Kernels to hold in memory.
+        folder: Where jobs in other processes find them, or None.
+        disk_gib: Kernels to keep in ``folder``; beyond that the oldest of other features or folds are removed.
+        max_gib: Largest N x N working matrices; with more videos linear kernels are fitted in the primal.
+    """
+
+    precision: Precision = "float32"
+    device: str = "cpu"
+    memory_gib: float = 3.0
+    folder: str | Path | None = None
+    disk_gib: float = 8.0
+    max_gib: float = 12.0
+
+    def bank(self, features: FeatureMatrix, target: FeatureMatrix | None = None) -> KernelBank:
+        """The kernels of these features."""
+        return KernelBank(
+            features,
+            target=target,
+            precision=self.precision,
+            device=self.device,
+            cache_bytes=int(self.memory_gib * 2**30),
+            folder=self.folder,
+            disk_bytes=int(self.disk_gib * 2**30),
+            max_bytes=int(self.max_gib * 2**30),
+        )
