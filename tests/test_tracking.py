@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fmcvqa import tracking
 from fmcvqa.errors import ConfigError
-from fmcvqa.tracking import NoTracker, Tracker, WandbTracker
+from fmcvqa.tracking import NoTracker, Tracker, WandbTracker, wandb_server, wandb_tracker
 
 
 @pytest.fixture(autouse=True)
@@ -145,8 +144,9 @@ def test_a_server_that_refuses_is_left(
     client = SimpleNamespace(
         init=init, Settings=dict, setup=lambda: settings, teardown=lambda exit_code: torn.append(exit_code)
     )
-    monkeypatch.setattr(tracking, "_client", lambda: client)
-    monkeypatch.setattr(tracking, "_unreachable", lambda url, seconds: "")
+    for module in (wandb_tracker, wandb_server):
+        monkeypatch.setattr(module, "client", lambda: client)
+    monkeypatch.setattr(wandb_tracker, "unreachable", lambda url, seconds: "")
     (tmp_path / ".netrc").write_text("machine wandb.example login user password k\n")
     with WandbTracker("online").start("n", run_id="n", folder=tmp_path):
         pass
@@ -160,7 +160,7 @@ def test_a_failing_tracker_never_stops_the_work(
     def init(**_: Any) -> Any:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(tracking, "_client", lambda: SimpleNamespace(init=init, Settings=dict))
+    monkeypatch.setattr(wandb_tracker, "client", lambda: SimpleNamespace(init=init, Settings=dict))
     with WandbTracker().start("n", run_id="n", folder=tmp_path) as run:
         run.log({"a": 1.0})
         run.summary({"a": 1.0})
@@ -172,7 +172,7 @@ def test_a_failing_tracker_never_stops_the_work(
 def test_an_error_marks_the_run_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
     fake = SimpleNamespace(finish=lambda exit_code: codes.append(exit_code))
-    monkeypatch.setattr(tracking, "_client", lambda: SimpleNamespace(init=lambda **_: fake, Settings=dict))
+    monkeypatch.setattr(wandb_tracker, "client", lambda: SimpleNamespace(init=lambda **_: fake, Settings=dict))
     with pytest.raises(ZeroDivisionError), WandbTracker().start("n", run_id="n", folder=tmp_path):
         _ = 1 / 0
     with WandbTracker().start("n", run_id="n", folder=tmp_path):

@@ -1,25 +1,17 @@
-"""Experiment tracking behind one small protocol; it can never stop, prompt or noticeably slow a run.
-
-Numbers live in ``result.json``; what is tracked is a view of them.
-"""
+"""Weights & Biases behind :class:`~fmcvqa.tracking.base.Tracker`."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import netrc
-import os
 import re
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self, get_args
 
 from fmcvqa.errors import ConfigError
+from fmcvqa.tracking.wandb_server import client, has_key, server, unreachable
 
 log = logging.getLogger(__name__)
 
@@ -27,129 +19,6 @@ Mode = Literal["offline", "online"]
 
 _LONGEST_TAG, _LONGEST_NAME = 64, 128  # characters that W&B takes
 _NEVER = logging.CRITICAL + 1
-
-
-class Tracker(Protocol):
-    """One run at a time: ``with tracker.start(...)``, then log; leaving the block finishes the run."""
-
-    def start(
-        self,
-        name: str,
-        *,
-        run_id: str,
-        folder: Path,
-        group: str = "",
-        kind: str = "",
-        config: Mapping[str, Any] | None = None,
-        tags: Sequence[str] = (),
-        steps: Mapping[str, str] | None = None,
-        last: bool = True,
-    ) -> Self:
-        """Begin a run.
-
-        Args:
-            name: What people read, such as the cell.
-            run_id: The same for the same work, such as a hash of its settings.
-            folder: Where its files go.
-            group: Runs that belong together, such as an experiment's name.
-            kind: What sort of work it is, such as ``cell``.
-            config: Plain settings; no secrets.
-            tags: Words to find it by.
-            steps: The value that numbers the rows of a kind, such as ``{"cv/*": "split"}``.
-            last: Whether the summary shows the last row too, which of equal repetitions says nothing.
-        """
-        ...
-
-    def log(self, values: Mapping[str, float]) -> None:
-        """Add a row of the run's history."""
-        ...
-
-    def summary(self, values: Mapping[str, float | str]) -> None:
-        """State the run's final numbers."""
-        ...
-
-    def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Show a table."""
-        ...
-
-    def scatter(
-        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, x: str, y: str, title: str = ""
-    ) -> None:
-        """Show a table's rows as points at two of its columns."""
-        ...
-
-    def image(self, key: str, path: Path) -> None:
-        """Show a picture file."""
-        ...
-
-    def reference(
-        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], *, checksum: bool = False
-    ) -> None:
-        """Say where a file that belongs to the run lies; it is never uploaded.
-
-        Args:
-            name: What it is called; another name for other content.
-            kind: ``features`` or ``model``.
-            path: The file; of a folder one that stands for it, since each of its files would be listed.
-            metadata: What to know about it.
-            checksum: Read the file, so that another content under the same name is another version.
-        """
-        ...
-
-    def finish(self, *, failed: bool = False) -> None:
-        """End the run; a second call does nothing."""
-        ...
-
-    def __enter__(self) -> Self:
-        """The tracker itself."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish, marking the run as failed on an error."""
-        ...
-
-
-class NoTracker:
-    """Tracks nothing."""
-
-    def start(self, name: str, **_: Any) -> Self:
-        """Do nothing."""
-        return self
-
-    def log(self, values: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def summary(self, values: Mapping[str, float | str]) -> None:
-        """Do nothing."""
-
-    def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Do nothing."""
-
-    def scatter(
-        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, x: str, y: str, title: str = ""
-    ) -> None:
-        """Do nothing."""
-
-    def image(self, key: str, path: Path) -> None:
-        """Do nothing."""
-
-    def reference(
-        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], *, checksum: bool = False
-    ) -> None:
-        """Do nothing."""
-
-    def finish(self, *, failed: bool = False) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
 
 
 class WandbTracker:
@@ -214,19 +83,19 @@ class WandbTracker:
 
     def _open(self, settings: dict[str, Any]) -> Any:
         if self.mode == "online":
-            reason = "there is no key" if not _has_key(_server()) else _unreachable(_server(), self.seconds)
+            reason = "there is no key" if not has_key(server()) else unreachable(server(), self.seconds)
             if not reason:
                 try:
                     return self._init("online", settings)
                 except Exception as error:  # whatever the server or the client dislikes, the run goes on
                     reason = str(error).splitlines()[0]
-                    _client().teardown(exit_code=1)  # it still holds the id of the run that did not start
+                    client().teardown(exit_code=1)  # it still holds the id of the run that did not start
             self._warn(f"W&B is not to be had online ({reason}); this run is kept offline: wandb sync uploads it later")
             self.mode = "offline"  # the next run does not wait again
         return self._init("offline", settings)
 
     def _init(self, mode: Mode, settings: dict[str, Any]) -> Any:
-        wandb = _client()
+        wandb = client()
         quiet = wandb.Settings(
             silent=True,
             console="off",  # what a run prints is not recorded
@@ -261,7 +130,7 @@ class WandbTracker:
         """Show a table's rows as points at two of its columns."""
 
         def show(run: Any) -> None:
-            run.log({key: _client().plot.scatter(_table(columns, rows), x, y, title=title)})
+            run.log({key: client().plot.scatter(_table(columns, rows), x, y, title=title)})
 
         self._do("scatter", show)
 
@@ -269,7 +138,7 @@ class WandbTracker:
         """Show a picture file."""
 
         def show(run: Any) -> None:
-            wandb = _client()
+            wandb = client()
             run.log({key: wandb.Image(str(path))})
 
         self._do("image", show)
@@ -280,7 +149,7 @@ class WandbTracker:
         """Say where a file that belongs to the run lies; it is never uploaded."""
 
         def show(run: Any) -> None:
-            artifact = _client().Artifact(_name(name), type=kind, metadata=dict(metadata))
+            artifact = client().Artifact(_name(name), type=kind, metadata=dict(metadata))
             artifact.add_reference(path.resolve().as_uri(), name=path.name, checksum=checksum)
             run.log_artifact(artifact)
 
@@ -326,48 +195,4 @@ def _name(text: str) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    return _client().Table(columns=list(columns), data=[list(row) for row in rows])
-
-
-def _client() -> Any:
-    """The wandb module, imported at its first use."""
-    # Its own telemetry would hold up the end of a process for 20 s where the server does not answer.
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb
-
-    return wandb
-
-
-def _server() -> str:
-    return str(_client().setup().settings.base_url)
-
-
-def _has_key(server: str) -> bool:
-    """Whether a key is configured; without one the client would prompt, or refuse."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    files = [os.environ.get("NETRC") or "~/.netrc", "~/_netrc"]
-    for path in (Path(file).expanduser() for file in files):
-        with contextlib.suppress(OSError, netrc.NetrcParseError):
-            return netrc.netrc(path).authenticators(urlsplit(server).hostname or "") is not None
-    return False
-
-
-def _unreachable(url: str, seconds: float) -> str:
-    """Why a server does not answer within the time, or nothing if it does."""
-    answer = [f"no answer within {seconds:g} s"]
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(url, timeout=seconds).close()  # noqa: S310 - the configured server
-            answer[0] = ""
-        except urllib.error.HTTPError:
-            answer[0] = ""  # it answered
-        except (OSError, ValueError) as error:
-            answer[0] = str(error)
-
-    # Looking up a name knows no time limit: it is waited for from outside.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds)
-    return answer[0]
+    return client().Table(columns=list(columns), data=[list(row) for row in rows])
