@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +15,23 @@ from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import FmcvqaError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.windows import WINDOW_SECONDS, WindowFeatures, WindowPools
+from fmcvqa.modelfile import (
+    CALIBRATION,
+    FORMAT,
+    REGRESSOR,
+    TRAINING_SET,
+    TRUNK,
+    migrated,
+    read_model_file,
+    under,
+)
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.regression.final import Regressor, load_regressor
-from fmcvqa.sealed import Arrays, DamagedError, read_sealed, write_sealed
-
-FORMAT = 1  # raise when older releases can no longer read what this one writes
-_WRITES = "fmcvqa fit writes a model"
-_TRUNK, _REGRESSOR = "trunk/", "regressor/"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What a score means: the MOS scale of the set the model was trained on.
-
-    Attributes:
-        name: That set.
-        minimum: Worst score of the scale.
-        maximum: Best score of the scale; predictions are not clipped to it: a score far outside says that the clip is
-            unlike the training set.
-        stand_in: Whether the set was synthetic, so that a score means nothing about people.
-    """
-
-    name: str
-    minimum: float
-    maximum: float
-    stand_in: bool = False
-
-    def __str__(self) -> str:
-        note = ", a synthetic stand-in" if self.stand_in and "stand-in" not in self.name else ""
-        return f"{self.minimum:g} (worst) to {self.maximum:g} (best), as in {self.name}{note}"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One clip's score, or why it has none."""
-
-    path: Path
-    score: float | None
-    error: VideoError | None = None
+from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness, Window
+from fmcvqa.regression.conformal import LEVEL, Calibration
+from fmcvqa.regression.final import Blocks, Regressor, load_regressor
+from fmcvqa.regression.novelty import TrainingSet
+from fmcvqa.sealed import write_sealed
 
 
 class VideoQualityModel:
@@ -64,21 +43,31 @@ class VideoQualityModel:
         regressor: Maps pooled features to MOS.
         scale: What a score means.
         card: Plain facts about how the model was made; data, never code.
+        calibration: Gives a score its interval and percentile; None in files of the format 1.
+        training_set: Tells clips that are unlike it; None in files of the format 1.
     """
 
     def __init__(
-        self, trunk: Trunk, recipe: FeatureRecipe, regressor: Regressor, scale: Scale, card: dict[str, Any]
+        self,
+        trunk: Trunk,
+        recipe: FeatureRecipe,
+        regressor: Regressor,
+        scale: Scale,
+        card: dict[str, Any],
+        calibration: Calibration | None = None,
+        training_set: TrainingSet | None = None,
     ) -> None:
         self.trunk, self.recipe, self.regressor = trunk, recipe, regressor
         self.scale, self.card = scale, card
+        self.calibration, self.training_set = calibration, training_set
 
     def predict(self, clip: str | Path) -> float:
-        """The clip's score, in the units of :attr:`scale`.
+        """The clip's score, in the units of :attr:`scale`; :meth:`predict_many` says more about it.
 
         Raises:
             VideoError: If the clip cannot be read.
         """
-        prediction = next(self.predict_many([clip], num_workers=0, progress=False))
+        [prediction] = self.predict_many([clip], num_workers=0, progress=False)
         if prediction.error is not None:
             raise prediction.error
         return float(prediction.score if prediction.score is not None else math.nan)
@@ -87,46 +76,116 @@ class VideoQualityModel:
         self,
         clips: Sequence[str | Path],
         *,
+        timeline: bool = False,
+        stride: int | None = None,
         num_workers: int = 1,
         trainer: dict[str, Any] | None = None,
         progress: bool = True,
-    ) -> Iterator[Prediction]:
+        done: Callable[[Prediction], None] | None = None,
+    ) -> list[Prediction]:
         """Score clips; one :class:`Prediction` each, in their order, those that cannot be read included.
 
         Args:
             clips: Video files.
+            timeline: Score each second of a clip too, in the same pass; the clip's own score does not change.
+            stride: Use every how-manieth frame; that of the training features where None. More is faster, and the
+                score another.
             num_workers: Decoding child processes; 0 decodes in this process.
             trainer: More arguments of ``lightning.Trainer``, such as ``accelerator``.
             progress: Whether to show a bar on stderr.
-        """
-        records = [VideoRecord(str(row), Path(clip), math.nan) for row, clip in enumerate(clips)]
-        found: dict[str, Prediction] = {}
+            done: Called with each prediction in the order of the clips, as soon as it and all before it are there.
 
-        def done(pooled: PooledFeatures) -> None:
-            blocks = {block: values[None] for block, values in pooled.blocks.items()}
-            path = records[int(pooled.video_id)].path
-            found[pooled.video_id] = Prediction(path, float(self.regressor.predict(blocks)[0]))
+        Raises:
+            ConfigError: If the stride is below 1.
+        """
+        recipe = self.recipe if stride is None else replace(self.recipe, stride=stride)
+        records = [VideoRecord(str(row), Path(clip), math.nan) for row, clip in enumerate(clips)]
+        found: dict[int, Prediction] = {}
+        windows: dict[str, list[Window]] = {}
+        handed = 0
+
+        def window_done(window: WindowFeatures) -> None:
+            score = float(self.regressor.predict({block: v[None] for block, v in window.blocks.items()})[0])
+            scored = Window(window.start, window.start + WINDOW_SECONDS, window.frames, score)
+            windows.setdefault(window.video_id, []).append(scored)
+
+        pools = WindowPools(window_done) if timeline else None
+
+        def keep(video_id: str, prediction: Prediction) -> None:
+            nonlocal handed
+            found[int(video_id)] = prediction
+            while done is not None and handed in found:
+                done(found[handed])
+                handed += 1
+
+        def read(pooled: PooledFeatures) -> None:
+            prediction = self.judge(records[int(pooled.video_id)].path, pooled)
+            timed = pools is not None and pools.finish(pooled.video_id)
+            seconds = windows.pop(pooled.video_id, [])
+            keep(pooled.video_id, replace(prediction, timeline=tuple(seconds) if timed else None))
 
         def failed(video_id: str, error: VideoError) -> None:
-            found[video_id] = Prediction(records[int(video_id)].path, None, error)
+            if pools is not None:
+                pools.discard(video_id)
+            windows.pop(video_id, None)
+            keep(video_id, Prediction(records[int(video_id)].path, None, self.scale, error=error))
 
-        extract_features(
-            records,
-            self.trunk,
-            self.recipe,
-            make_decoder(self.recipe.decoder),
-            done=done,
-            failed=failed,
-            trainer={"devices": 1, **(trainer or {})},  # more would each give a part of the scores
-            num_workers=num_workers,
-            progress=progress,
+        if records:
+            extract_features(
+                records,
+                self.trunk,
+                recipe,
+                make_decoder(recipe.decoder),
+                done=read,
+                failed=failed,
+                on_frames=pools,
+                trainer={"devices": 1, **(trainer or {})},  # more would each give a part of the scores
+                num_workers=num_workers,
+                progress=progress,
+            )
+        return [found[row] for row in range(len(records))]
+
+    def judge(self, path: Path, pooled: PooledFeatures) -> Prediction:
+        """What there is to say of a clip with these features."""
+        blocks = {block: values[None] for block, values in pooled.blocks.items()}
+        score = float(self.regressor.predict(blocks)[0])
+        known = self.calibration
+        return Prediction(
+            path,
+            score,
+            self.scale,
+            interval=self._interval(score),
+            percentile=None if known is None else known.percentile(score),
+            unlike=self._unlike(score, blocks),
+            frames=pooled.frames,
         )
-        return iter([found[record.id] for record in records])
+
+    def _interval(self, score: float) -> Interval | None:
+        half = None if self.calibration is None else self.calibration.half_width(LEVEL)
+        if half is None:
+            return None
+        low, high = score - half, score + half
+        if score in self.scale:  # no MOS is beyond its scale's ends
+            low, high = max(low, self.scale.minimum), min(high, self.scale.maximum)
+        return Interval(low, high, LEVEL)
+
+    def _unlike(self, score: float, blocks: Blocks) -> Unlikeness:
+        distance = None if self.training_set is None else float(self.training_set.distance(blocks)[0])
+        reasons = []
+        if distance is not None and not distance <= 1:
+            reasons.append(f"it lies {distance:.3g} times as far from the training clips as they do from each other")
+        if score not in self.scale:
+            reasons.append(f"its score is not within {self.scale.minimum:g} to {self.scale.maximum:g}")
+        return Unlikeness(distance, tuple(reasons))
 
     def save(self, path: str | Path) -> None:
         """Write the model as one safetensors file; nothing in it can run code."""
-        trunk = {f"{_TRUNK}{name}": tensor.cpu().numpy() for name, tensor in self.trunk.state_dict().items()}
-        regressor = {f"{_REGRESSOR}{name}": array for name, array in self.regressor.arrays().items()}
+        parts: list[tuple[str, Mapping[str, Any]]] = [
+            (TRUNK, {name: tensor.cpu().numpy() for name, tensor in self.trunk.state_dict().items()}),
+            (REGRESSOR, self.regressor.arrays()),
+            (CALIBRATION, {} if self.calibration is None else self.calibration.arrays()),
+            (TRAINING_SET, {} if self.training_set is None else self.training_set.arrays()),
+        ]
         record = {
             "format": FORMAT,
             "backbone": self.trunk.name,
@@ -135,62 +194,46 @@ class VideoQualityModel:
             "regressor": self.regressor.meta(),
             "scale": asdict(self.scale),
             "card": self.card,
+            "calibration": None if self.calibration is None else {"videos": len(self.calibration.residuals)},
+            "training_set": None if self.training_set is None else self.training_set.meta(),
         }
-        write_sealed(Path(path), trunk | regressor, record)
+        arrays = {prefix + name: array for prefix, part in parts for name, array in part.items()}
+        write_sealed(Path(path), arrays, record)
 
     @classmethod
     def load(cls, path: str | Path) -> VideoQualityModel:
         """Read a model written by :meth:`save`, every byte verified first.
+
+        A file of an older format is read too; its model says less about a score.
 
         Raises:
             ModelFileError: If the file is missing, damaged, no model, or of a newer format.
         """
         arrays, record = read_model_file(Path(path))
         try:
+            record = migrated(record)
             recipe = FeatureRecipe.from_dict(record["recipe"])
             trunk = Trunk.from_state(
                 record["backbone"],
                 recipe.taps,
-                {name: torch.from_numpy(array) for name, array in _under(_TRUNK, arrays).items()},
+                {name: torch.from_numpy(array) for name, array in under(TRUNK, arrays).items()},
                 transform_input=bool(record["transform_input"]),
                 batchnorm=recipe.batchnorm,
             )
             if trunk.fingerprint() != recipe.weights:
                 raise ModelFileError(f"the network in {path} is not the one its recipe names")
-            regressor = load_regressor(_under(_REGRESSOR, arrays), record["regressor"])
-            return cls(trunk, recipe, regressor, Scale(**record["scale"]), dict(record["card"]))
+            regressor = load_regressor(under(REGRESSOR, arrays), record["regressor"])
+            known, around = record["calibration"], record["training_set"]
+            return cls(
+                trunk,
+                recipe,
+                regressor,
+                Scale(**record["scale"]),
+                dict(record["card"]),
+                None if known is None else Calibration.load(under(CALIBRATION, arrays)),
+                None if around is None else TrainingSet.load(under(TRAINING_SET, arrays), around),
+            )
         except (KeyError, TypeError, ValueError, FmcvqaError) as error:
             raise ModelFileError(
                 f"{path} is not a whole fmcvqa model ({error})", advice="fmcvqa fit writes one"
             ) from error
-
-
-def read_model_file(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays and the record of a model file, verified but not yet used.
-
-    Raises:
-        ModelFileError: If the file is missing, damaged, no model, or of a newer format.
-    """
-    try:
-        arrays, record = read_sealed(path)
-    except OSError as error:
-        raise ModelFileError(
-            f"{path} cannot be opened ({error.strerror})", advice="fmcvqa fit writes a model"
-        ) from error
-    except DamagedError as error:
-        raise ModelFileError(
-            str(error), found="bytes that are not a whole fmcvqa model", advice="a fresh copy"
-        ) from error
-    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-        raise ModelFileError(f"{path} is no fmcvqa model", advice=_WRITES)
-    if record["format"] > FORMAT:
-        raise ModelFileError(
-            f"{path} has the model format {record['format']}",
-            found=f"this release reads up to {FORMAT}",
-            advice="a newer fmcvqa",
-        )
-    return arrays, record
-
-
-def _under(prefix: str, arrays: Arrays) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import TAPS, clip, damage
+from barcode import write_clip
+from tiny import TAPS, clip, damage, textured
 
 from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import ModelFileError, VideoError
+from fmcvqa.errors import ConfigError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.modelfile import read_model_file
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.predictor import Prediction, Scale, VideoQualityModel, read_model_file
+from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness
+from fmcvqa.predictor import VideoQualityModel
+from fmcvqa.regression.conformal import Calibration
 from fmcvqa.regression.final import fit_final
+from fmcvqa.regression.novelty import fit_training_set
 from fmcvqa.regression.svr import Cell
 from fmcvqa.sealed import read_sealed, write_sealed
 
@@ -57,8 +62,12 @@ def fitted(paths: list[Path], trunk: Trunk, recipe: FeatureRecipe, kernel: str) 
     matrix = features(paths, trunk, recipe)
     mos = np.linspace(1.5, 4.5, len(paths))
     regressor = fit_final(matrix, mos, Cell(layers=recipe.taps, kernel=kernel))
-    model = VideoQualityModel(trunk, bound(recipe, trunk), regressor, SCALE, {"made": "by a test"})
-    return model, regressor.predict(matrix.blocks)
+    scores = regressor.predict(matrix.blocks)
+    calibration = Calibration(np.sort(mos), np.arange(1, 13) / 10)
+    around = fit_training_set(matrix, Cell(layers=recipe.taps).blocks)
+    card = {"made": "by a test"}
+    model = VideoQualityModel(trunk, bound(recipe, trunk), regressor, SCALE, card, calibration, around)
+    return model, scores
 
 
 @pytest.fixture(scope="module")
@@ -142,13 +151,92 @@ def test_equal_models_are_equal_files_of_tensors_and_json(model: VideoQualityMod
     assert file.read_bytes() == (tmp_path / "again").read_bytes()
     arrays, record = read_model_file(file)
     assert json.loads(json.dumps(record)) == record
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert record["backbone"] == "squeezenet1_1"
     assert record["regressor"]["kind"] == "linear"
-    assert {name.split("/")[0] for name in arrays} == {"trunk", "regressor"}
+    assert {name.split("/")[0] for name in arrays} == {"trunk", "regressor", "calibration", "training_set"}
+    assert record["calibration"] == {"videos": 12}
+    assert record["training_set"]["nearest"] == 5
     assert sum(a.size for name, a in arrays.items() if name.startswith("trunk/")) == sum(
         tensor.numel() for tensor in model.trunk.state_dict().values()
     )
+
+
+def test_a_score_comes_with_its_interval_place_and_flag(model: VideoQualityModel, clips: list[Path]) -> None:
+    [found] = model.predict_many([clips[3]], num_workers=0, trainer=CPU, progress=False)
+    assert found.score is not None
+    assert (found.scale, found.frames, found.timeline, found.code) == (SCALE, 4, None, None)
+    assert found.interval == Interval(max(1.0, found.score - 1.2), min(5.0, found.score + 1.2), 0.9)  # rank 12 of 12
+    assert found.percentile == pytest.approx(100 * np.mean(np.linspace(1.5, 4.5, 6) < found.score))
+    assert found.unlike is not None
+    assert found.unlike.reasons == ()
+    assert found.unlike.distance == pytest.approx(0.0, abs=1)
+
+
+def test_a_clip_unlike_the_training_set_is_flagged(model: VideoQualityModel, tmp_path: Path) -> None:
+    black = write_clip(tmp_path / "black.mp4", [np.zeros((96, 128, 3), np.uint8)] * 4)
+    [found] = model.predict_many([black], num_workers=0, trainer=CPU, progress=False)
+    assert found.unlike is not None
+    assert found.unlike.flag
+    assert found.unlike.distance is not None
+    assert found.unlike.distance > 1
+    assert found.unlike.reasons[0] == (
+        f"it lies {found.unlike.distance:.3g} times as far from the training clips as they do from each other"
+    )
+    biased = replace(model.regressor, bias=model.regressor.bias + 20)
+    far = VideoQualityModel(model.trunk, model.recipe, biased, SCALE, {}, model.calibration)
+    [outside] = far.predict_many([black], num_workers=0, trainer=CPU, progress=False)
+    assert outside.unlike == Unlikeness(None, ("its score is not within 1 to 5",))
+    assert outside.interval is not None
+    assert outside.score is not None
+    assert (outside.interval.low, outside.interval.high) == (outside.score - 1.2, outside.score + 1.2)
+
+
+def test_the_timeline_scores_each_second_as_a_clip_of_its_own(model: VideoQualityModel, tmp_path: Path) -> None:
+    frames = [*textured(5, seed=1), *textured(5, seed=2), *textured(3, seed=3)]
+    whole = write_clip(tmp_path / "whole.mkv", frames, rate=5, codec="ffv1", pix_fmt="bgr0")
+    [plain] = model.predict_many([whole], num_workers=0, trainer=CPU, progress=False)
+    [found] = model.predict_many([whole], timeline=True, num_workers=1, trainer=CPU, progress=False)
+    assert replace(found, timeline=None) == plain  # the clip's own score is the same to the last bit
+    assert found.timeline is not None
+    assert [(w.start, w.end, w.frames) for w in found.timeline] == [(0.0, 1.0, 5), (1.0, 2.0, 5), (2.0, 3.0, 3)]
+    for window in found.timeline:
+        part = frames[int(5 * window.start) :][: window.frames]
+        alone = write_clip(tmp_path / "alone.mkv", part, rate=5, codec="ffv1", pix_fmt="bgr0")
+        assert window.score == pytest.approx(model.predict(alone), abs=1e-5)
+
+
+def test_a_stride_keeps_every_so_manieth_frame(model: VideoQualityModel, tmp_path: Path) -> None:
+    path = clip(tmp_path / "long.mp4", 12, seed=5)
+    [found] = model.predict_many([path], stride=5, num_workers=0, trainer=CPU, progress=False)
+    assert found.frames == 3
+    with pytest.raises(ConfigError) as caught:
+        model.predict_many([path], stride=0)
+    assert str(caught.value) == "recipe.stride is 0. Try: recipe.stride = a whole number from 1"
+
+
+def test_predictions_are_handed_on_in_order(model: VideoQualityModel, clips: list[Path], tmp_path: Path) -> None:
+    seen: list[Prediction] = []
+    asked = [clips[0], tmp_path / "lost.mp4", clips[1]]
+    found = model.predict_many(asked, num_workers=2, trainer=CPU, progress=False, done=seen.append)
+    assert seen == found
+    assert model.predict_many([]) == []
+
+
+def test_a_file_of_the_format_1_still_scores(file: Path, clips: list[Path], model: VideoQualityModel) -> None:
+    arrays, record = read_sealed(file)
+    old = {name: array for name, array in arrays.items() if name.startswith(("trunk/", "regressor/"))}
+    lacking = {key: value for key, value in record.items() if key not in ("calibration", "training_set")}
+    write_sealed(file, old, lacking | {"format": 1})
+    loaded = VideoQualityModel.load(file)
+    [found] = loaded.predict_many([clips[0]], num_workers=0, trainer=CPU, progress=False)
+    assert found.score == pytest.approx(model.predict(clips[0]), abs=1e-6)
+    assert (found.interval, found.percentile, found.unlike) == (None, None, Unlikeness(None, ()))
+    loaded.save(file)
+    assert read_model_file(file)[1]["format"] == 2
+    assert VideoQualityModel.load(file).calibration is None
+    write_sealed(file, arrays, lacking)
+    assert refusal(file) == (f"{file} is not a whole fmcvqa model ('calibration'). Try: fmcvqa fit writes one")
 
 
 def test_every_flipped_bit_is_refused(file: Path) -> None:
@@ -194,8 +282,8 @@ def test_what_is_no_model_is_told(file: Path, tmp_path: Path) -> None:
 
 def test_a_newer_format_is_told(file: Path) -> None:
     arrays, record = read_sealed(file)
-    write_sealed(file, arrays, record | {"format": 2})
-    assert refusal(file) == f"{file} has the model format 2. Found: this release reads up to 1. Try: a newer fmcvqa"
+    write_sealed(file, arrays, record | {"format": 3})
+    assert refusal(file) == f"{file} has the model format 3. Found: this release reads up to 2. Try: a newer fmcvqa"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +306,7 @@ def test_a_whole_file_of_another_content_is_refused(change: dict[str, object], r
 
 def test_a_swapped_tensor_is_refused(file: Path) -> None:
     arrays, record = read_sealed(file)
-    name = next(name for name in arrays if name.startswith("trunk/"))
+    name = next(name for name, array in arrays.items() if name.startswith("trunk/") and array.any())
     write_sealed(file, arrays | {name: arrays[name] * 2}, record)
     assert refusal(file).startswith(f"{file} is not a whole fmcvqa model (the network in {file} is not the one")
     write_sealed(file, {key: array for key, array in arrays.items() if key != name}, record)

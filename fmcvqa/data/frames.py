@@ -30,7 +30,8 @@ class FrameBatch:
 
     Attributes:
         frames: uint8 RGB ``[n, 3, h, w]`` as decoded; float32 ``[n, 3, size, size]`` after the transfer.
-        frame_indices: Index of each frame in the video, in presentation order.
+        frame_indices: Index of each frame in the video, in presentation order; our decoders give a ``FrameIndex``,
+            whose ``seconds`` say when the frame is shown.
         video_id: The video's id.
         last: Whether this is the video's last chunk; it comes only if the whole video was read without damage.
         reader: The library that read the video, ``pyav`` or ``decord``.

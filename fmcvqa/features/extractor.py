@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import lightning
 import numpy as np
 import numpy.typing as npt
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 from tqdm import tqdm
 
 from fmcvqa.data.decoding import Decoder
@@ -23,6 +24,8 @@ from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import RunningPool
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.models.trunk import Trunk
+
+OnFrames = Callable[[FrameBatch, Mapping[str, Tensor]], None]
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,12 @@ class GramExtractor(lightning.LightningModule):
 
     Args:
         trunk: The network up to the deepest tap, frozen.
+        on_frames: Called with each chunk and the vectors ``[n, d]`` of its frames by tap, before they are pooled.
     """
 
-    def __init__(self, trunk: Trunk) -> None:
+    def __init__(self, trunk: Trunk, on_frames: OnFrames | None = None) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self._on_frames = trunk, on_frames
         self._pools: dict[str, dict[str, RunningPool]] = {}
         self._void: set[str] = set()
 
@@ -73,8 +77,12 @@ class GramExtractor(lightning.LightningModule):
             return None
         pools = self._pools.setdefault(batch.video_id, {tap: RunningPool() for tap in self.trunk.taps})
         if len(batch.frames):
+            vectors: dict[str, Tensor] = {}
             for tap, maps in self.trunk(batch.frames).items():
-                pools[tap].update(tap_vector(maps, pooled=tap in self.trunk.vector_taps))
+                vectors[tap] = tap_vector(maps, pooled=tap in self.trunk.vector_taps)
+                pools[tap].update(vectors[tap])
+            if self._on_frames is not None:
+                self._on_frames(batch, vectors)
         if not batch.last:
             return None
         del self._pools[batch.video_id]
@@ -108,6 +116,7 @@ def extract_features(
     *,
     done: Callable[[PooledFeatures], None],
     failed: Callable[[str, VideoError], None] | None = None,
+    on_frames: OnFrames | None = None,
     trainer: dict[str, Any] | None = None,
     num_workers: int = 1,
     chunk_frames: int = 16,
@@ -123,6 +132,7 @@ def extract_features(
         decoder: Reads the files.
         done: Called with the features of each finished video.
         failed: Called with (video id, error) for each video that cannot be read; without it the first one raises.
+        on_frames: Called with each chunk of frames and their vectors by tap, such as ``WindowPools``.
         trainer: More arguments of ``lightning.Trainer``, such as ``accelerator`` and ``devices``.
         num_workers: Decoding child processes; 0 decodes in this process.
         chunk_frames: Frames of a batch; no feature depends on it.
@@ -139,7 +149,7 @@ def extract_features(
             f"trainer.precision is {arguments['precision']} but recipe.precision is {recipe.precision}",
             advice="recipe.precision alone, which the stored features are named by",
         )
-    extractor = GramExtractor(trunk)
+    extractor = GramExtractor(trunk, on_frames)
 
     def on_done(pooled: PooledFeatures) -> None:
         try:

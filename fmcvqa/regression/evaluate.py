@@ -41,6 +41,7 @@ class Evaluation:
         predictions: Per tested video its id, MOS, and mean prediction over the splits that tested it.
         fitted: Per split a SHA-256 over everything that was fitted; it cannot depend on a test row.
         splits: All splits, in row numbers of the training set's videos.
+        tested: What each of ``rows`` tested, video by video.
     """
 
     cell: Cell
@@ -50,6 +51,7 @@ class Evaluation:
     predictions: list[dict[str, Any]]
     fitted: list[str] = field(repr=False)
     splits: list[Split] = field(repr=False)
+    tested: list[ScoredSplit] = field(repr=False)
 
 
 def evaluate(
@@ -169,7 +171,7 @@ def _summary(plan: Plan, cell: Cell, outcomes: list[Outcome], resamples: int) ->
     described = plan.protocol.describe() | {"splits_sha256": splits_digest(plan.splits)}
     scores = {name: _score([row[name] for row in rows], intervals[name], cross) for name in SCORES}
     fitted = [outcomes[i].digest for i in numbers]
-    return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted, plan.splits)
+    return Evaluation(cell, described, scores, rows, _predictions(plan, tested), fitted, plan.splits, tested)
 
 
 def _best_of(plan: Plan, outcomes: list[Outcome]) -> int:

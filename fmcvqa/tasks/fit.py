@@ -14,8 +14,11 @@ from fmcvqa import __version__
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.predictor import Scale, VideoQualityModel
+from fmcvqa.prediction import Scale
+from fmcvqa.predictor import VideoQualityModel
+from fmcvqa.regression.conformal import Calibration
 from fmcvqa.regression.final import fit_final
+from fmcvqa.regression.novelty import fit_training_set
 from fmcvqa.regression.protocol_base import Protocol
 from fmcvqa.regression.protocols import Cross
 from fmcvqa.regression.results import software_versions
@@ -59,7 +62,11 @@ def run(cfg: DictConfig) -> float:
         "versions": software_versions() | {"fmcvqa": __version__},
         "config": plain_config(cfg),
     }
-    model = VideoQualityModel(trunk, recipe, regressor, Scale(dataset.name, low, high, dataset.stand_in), card)
+    scale = Scale(dataset.name, low, high, dataset.stand_in)
+    calibration = Calibration.of(inputs.labelled.mos, evaluation.tested)
+    model = VideoQualityModel(
+        trunk, recipe, regressor, scale, card, calibration, fit_training_set(features, evaluation.cell.blocks)
+    )
     output = Path(cfg.output)
     model.save(output)
     track_model(tracker, card, output, job_folder(), cfg.name)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmcvqa.errors import EXIT_OK
-from fmcvqa.predictor import read_model_file
+from fmcvqa.modelfile import read_model_file
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED
-from fmcvqa.predictor import Prediction, Scale, VideoQualityModel
+from fmcvqa.prediction import Prediction, Scale
+from fmcvqa.predictor import VideoQualityModel
 
 
 def main(argv: Sequence[str]) -> int:

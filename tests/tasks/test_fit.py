@@ -9,7 +9,8 @@ import pytest
 from tiny import TAPS, composed, errors, generated, network, places, run
 
 from fmcvqa.features.matrix import FeatureMatrix
-from fmcvqa.predictor import Scale, VideoQualityModel
+from fmcvqa.prediction import Scale
+from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.regression.final import fit_final
 from fmcvqa.regression.svr import Cell
 from fmcvqa.sealed import read_sealed

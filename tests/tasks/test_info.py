@@ -21,7 +21,7 @@ def test_the_record_as_json(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a network was built")
 
-    monkeypatch.setattr("fmcvqa.predictor.Trunk.from_state", never)
+    monkeypatch.setattr("fmcvqa.models.trunk.Trunk.from_state", never)
     write_sealed(tmp_path / "model.fmcvqa", ARRAYS, RECORD)
     code, out, err = run(capsys, "info", str(tmp_path / "model.fmcvqa"))
     assert (code, err) == (0, "")

@@ -49,7 +49,8 @@ class Decoder(Protocol):
             stride: Keep the frames whose index is a multiple of this.
 
         Yields:
-            Index in presentation order from 0, and the frame: uint8 RGB ``[height, width, 3]``, upright.
+            Index in presentation order from 0 (a `FrameIndex`, which knows when the frame is shown), and the frame:
+            uint8 RGB ``[height, width, 3]``, upright.
 
         Raises:
             VideoError: As soon as the file turns out unreadable or damaged; after the last frame at the latest.

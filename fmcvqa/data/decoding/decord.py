@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
+from fmcvqa.data.decoding.clock import FrameIndex
 from fmcvqa.data.decoding.pyav import PyAVDecoder, display_matrix, opened
 from fmcvqa.errors import ConfigError, VideoError
 
@@ -117,7 +118,9 @@ def _read(reader: Any, path: str | Path, count: int, stride: int, step: int) -> 
         raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE)
     for start in range(0, count, step):
         batch = reader.get_batch(list(range(start, min(start + step, count)))).asnumpy()
-        yield from ((start + k, frame) for k, frame in enumerate(batch) if (start + k) % stride == 0)
+        for k, frame in enumerate(batch, start):
+            if k % stride == 0:
+                yield FrameIndex(k, float(reader.get_frame_timestamp(k)[0])), frame  # after the first frame
 
 
 @lru_cache(maxsize=8)

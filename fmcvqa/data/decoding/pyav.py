@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fmcvqa.data.decoding.base import ADVICE, MAX_FRAMES, MAX_PIXELS, Frame, shown
+from fmcvqa.data.decoding.clock import Clock
 from fmcvqa.data.decoding.damage import Ledger, check_balance, check_time
 from fmcvqa.data.decoding.probe import open_video
 from fmcvqa.errors import ConfigError, VideoError
@@ -145,15 +146,16 @@ class PyAVDecoder:
             stream.codec_context.thread_type = "SLICE"
             stream.codec_context.thread_count = self.threads
             ledger, count, interlaced = Ledger(), 0, False
-            end = 0
+            clock, end = Clock(stream.average_rate), 0
             for frame in self._decode(path, container, stream, ledger):
                 if count == self.max_frames:
                     _too_many(path, "more frames than it declares", self.max_frames)
                 _check_size(path, frame.width, frame.height, self.max_pixels)
                 interlaced |= frame.interlaced_frame
                 end = end if frame.pts is None else frame.pts + (frame.duration or 0)
+                stamp = clock.stamp(count, frame.time)
                 if count % stride == 0:
-                    yield count, to_rgb(frame)
+                    yield stamp, to_rgb(frame)
                 count += 1
             check_balance(path, container, stream, ledger, count, interlaced)
             check_time(path, container, stream, ledger, end, count)
