@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint test-real test-faults test-release clean
+.PHONY: help demo docs test lint test-real test-faults test-release clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -17,6 +17,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)  ## install, then the whole method on synthetic sets, ending in a scored video
 	$(BIN)/fmcvqa demo
+
+docs: $(INSTALLED)  ## the site from docs/ and the docstrings, into build/docs; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html docs build/docs
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
@@ -38,4 +41,4 @@ test-release: $(INSTALLED)  ## the wheel in an empty environment, launchers, the
 	$(BIN)/python -m pytest -m release --real-data='$(DATA)' tests
 
 clean:  ## remove what the targets made, but not data, caches and outputs
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build docs/reference .pytest_cache .mypy_cache .ruff_cache

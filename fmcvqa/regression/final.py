@@ -64,7 +64,7 @@ class LinearRegressor:
 
 @dataclass(frozen=True, eq=False)
 class RBFRegressor:
-    """A support vector regressor with the radial basis function exp(-gamma |a - b|^2).
+    """A support vector regressor with the radial basis function ``exp(-gamma |a - b|^2)``.
 
     Attributes:
         support: Unscaled support vectors ``[vectors, columns]`` per block.
