@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,19 @@ class Prediction:
             "frames": self.frames,
             "timeline": None if self.timeline is None else [asdict(window) for window in self.timeline],
         }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Prediction:
+        """The prediction whose :meth:`to_dict` was kept; an error has only its code and text."""
+        interval, unlike, timeline = row["interval"], row["unlike"], row["timeline"]
+        return cls(
+            Path(row["path"]),
+            row["score"],
+            Scale(**row["scale"]),
+            None if interval is None else Interval(**interval),
+            row["percentile"],
+            None if unlike is None else Unlikeness(unlike["distance"], tuple(unlike["reasons"])),
+            row["frames"],
+            None if timeline is None else tuple(Window(**window) for window in timeline),
+            None if row["code"] is None else VideoError(row["code"], row["error"].removeprefix(f"{row['code']}: ")),
+        )

@@ -66,7 +66,7 @@ def test_as_a_process_it_is_one_line_and_light() -> None:
 def test_what_parsers_refuse_is_usage(capsys: Capture) -> None:
     code, _, err = run(capsys, "predict")
     assert code == 2
-    assert "fmcvqa predict: error: the following arguments are required: CLIP, --model" in err
+    assert "fmcvqa predict: error: the following arguments are required: PATH, --model" in err
     assert run(capsys, "info", "--help")[0] == 0
     code, _, err = run(capsys, "sweep", "--nothing")
     assert code == 2

@@ -1,61 +1,144 @@
-"""``fmcvqa predict``: a score per clip."""
+"""``fmcvqa predict``: a score per clip, with what it is worth."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED
-from fmcvqa.prediction import Prediction, Scale
+from fmcvqa.data.decoding import make_decoder
+from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
+from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
+from fmcvqa.sealed import file_digest
+from fmcvqa.tasks.clips import Clip, find_clips
+from fmcvqa.tasks.rows import comma_separated, table
+from fmcvqa.tasks.scorefile import ScoreFile
+from fmcvqa.tasks.terminal import Parser, at_least, coloured, counted
 
 
 def main(argv: Sequence[str]) -> int:
     """Score clips; gives 0, or 3 if some could not be read."""
     options = _parser().parse_args(argv)
     model = VideoQualityModel.load(options.model)
-    predictions = list(model.predict_many(options.clips, num_workers=options.workers, progress=sys.stderr.isatty()))
-    if options.json:
-        print(json.dumps([_row(prediction, model.scale) for prediction in predictions], indent=1))
-    elif options.jsonl:
-        print("\n".join(json.dumps(_row(prediction, model.scale)) for prediction in predictions))
-    else:
-        print(_table(predictions, model.scale))
+    clips, again = find_clips(options.clips)
+    if not clips:
+        raise ConfigError("no clip was named", advice="files, folders, patterns, or - for a list on stdin")
+    if again:
+        _say(f"{counted(again, 'mention')} of a clip that was named before left out")
+    predictions = _score(model, clips, options)
+    _print(predictions, model, options)
     failed = [prediction.error for prediction in predictions if prediction.error is not None]
     for error in failed:
-        print(f"error: {error}", file=sys.stderr)
+        print(coloured(f"error: {error}", "red", sys.stderr), file=sys.stderr)
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa predict",
-        description="Score videos with a model file.",
-        epilog="example: fmcvqa predict holiday.mp4 --model outputs/demo/model.fmcvqa",
+    parser = Parser(
+        "predict",
+        "Score videos with a model file. Every clip is one row, failures included, with a code.",
+        examples=[
+            "fmcvqa predict holiday.mp4 --model outputs/demo/model.fmcvqa",
+            "fmcvqa predict clips/ 'more/**/*.mov' --model my.fmcvqa --out scores.jsonl --csv > scores.csv",
+            "find /videos -name '*.mp4' | fmcvqa predict - --model my.fmcvqa --jsonl",
+        ],
+        more="exit code: 0 all scored, 2 usage, 3 some clips have a code and no score, 4 the model cannot be read",
     )
-    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video files")
-    parser.add_argument("--model", required=True, type=Path, metavar="FILE", help="a model that fmcvqa fit wrote")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="decoding processes (default: 1)")
+    parser.add_argument(
+        "clips", nargs="+", metavar="PATH", help="video file, folder (with those below it), pattern, or - for stdin"
+    )
+    parser.add_argument("--model", required=True, metavar="FILE", help="a model that fmcvqa fit wrote")
+    parser.add_argument("--workers", type=at_least(0), default=1, metavar="N", help="decoding processes (default: 1)")
+    parser.add_argument(
+        "--stride",
+        type=at_least(1),
+        metavar="N",
+        help="use every Nth frame: faster, and another score (default: the model's)",
+    )
+    parser.add_argument("--timeline", action="store_true", help="a score for each second too")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="keep each row in this file as JSON lines; run again to go on where it stopped",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="a JSON list of {path, score, scale, code}")
-    form.add_argument("--jsonl", action="store_true", help="the same, one object a line")
+    form.add_argument("--csv", action="store_true", help="a header and one row per clip, commas between")
+    form.add_argument("--json", action="store_true", help="a JSON list of {path, score, scale, code, interval, ...}")
+    form.add_argument("--jsonl", action="store_true", help="the same, one object a line, as soon as it is there")
     return parser
 
 
-def _row(prediction: Prediction, scale: Scale) -> dict[str, Any]:
-    code = None if prediction.error is None else prediction.error.code
-    span = {"name": scale.name, "minimum": scale.minimum, "maximum": scale.maximum, "stand_in": scale.stand_in}
-    return {"path": str(prediction.path), "score": prediction.score, "scale": span, "code": code}
+def _score(model: VideoQualityModel, clips: Sequence[Clip], options: argparse.Namespace) -> list[Prediction]:
+    """Predictions in the order of the clips; what an earlier run has kept is not scored again."""
+    kept = ScoreFile(options.out, _made_by(model, options)) if options.out else None
+    found: dict[Path, Prediction] = {}
+    for clip in clips:
+        known = (
+            Prediction(clip.path, None, model.scale, error=clip.error) if clip.error else kept and kept.known(clip.path)
+        )
+        if known:
+            found[clip.path] = known
+    left = [clip.path for clip in clips if clip.path not in found]
+    if kept and len(left) < len(clips):
+        _say(f"{counted(len(clips) - len(left), 'clip')} of {len(clips)} scored before, in {options.out}")
+    show = _in_order(clips, found, options)
+
+    def done(prediction: Prediction) -> None:
+        found[prediction.path] = prediction
+        if kept:
+            kept.add(prediction)
+        show()
+
+    show()
+    model.predict_many(
+        left,
+        timeline=options.timeline,
+        stride=options.stride,
+        num_workers=options.workers,
+        progress=sys.stderr.isatty(),
+        done=done,
+    )
+    if kept:
+        kept.finish([clip.path for clip in clips])
+    return [found[clip.path] for clip in clips]
 
 
-def _table(predictions: Sequence[Prediction], scale: Scale) -> str:
-    width = max(len(str(prediction.path)) for prediction in predictions)
-    lines = [
-        f"{prediction.path!s:{width}}  {prediction.error.code if prediction.error else f'{prediction.score:.3f}'}"
-        for prediction in predictions
-    ]
-    return "\n".join([*lines, f"scale: {scale}"])
+def _made_by(model: VideoQualityModel, options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "model": file_digest(Path(options.model)),
+        "decoder": make_decoder(model.recipe.decoder).version(),
+        "stride": options.stride or model.recipe.stride,
+        "timeline": options.timeline,
+    }
+
+
+def _in_order(clips: Sequence[Clip], found: dict[Path, Prediction], options: argparse.Namespace) -> Callable[[], None]:
+    """Prints the lines of ``--jsonl`` that can be printed: a clip's comes when all before it have theirs."""
+    waiting = [clip.path for clip in reversed(clips)] if options.jsonl else []
+
+    def show() -> None:
+        while waiting and waiting[-1] in found:
+            print(json.dumps(found[waiting.pop()].to_dict()), flush=True)
+
+    return show
+
+
+def _print(predictions: Sequence[Prediction], model: VideoQualityModel, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps([prediction.to_dict() for prediction in predictions], indent=1))
+    elif options.csv:
+        print(comma_separated(predictions))
+    elif not options.jsonl:
+        print(table(predictions))
+        print(f"scale: {model.scale}")
+        if model.calibration is None:
+            print("no interval, percentile and distance: the model file has the format 1; fmcvqa fit writes them")
+
+
+def _say(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)

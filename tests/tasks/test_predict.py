@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny import TAPS, clip, damage, errors, generated, network, places, run
 
 from fmcvqa import cli
+from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
+from fmcvqa.sealed import read_sealed, write_sealed
+from fmcvqa.tasks.rows import COLUMNS
 
 Capture = pytest.CaptureFixture[str]
-SCALE = {"name": "KoNViD-1k (synthetic stand-in)", "minimum": 1.0, "maximum": 5.0, "stand_in": True}
+NAME = "KoNViD-1k (synthetic stand-in)"
+SCALE = {"name": NAME, "minimum": 1.0, "maximum": 5.0, "stand_in": True}
 
 
 @pytest.fixture(scope="module")
@@ -23,53 +31,165 @@ def model(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / "model.fmcvqa"
 
 
-def test_a_score_per_clip_with_its_scale(model: Path, tmp_path: Path, capsys: Capture) -> None:
-    clips = [clip(tmp_path / name, 6, seed=seed) for seed, name in enumerate(("a.mp4", "longer name.mp4"))]
-    expected = [VideoQualityModel.load(model).predict(path) for path in clips]
-    code, out, err = run(capsys, "predict", *map(str, clips), "--model", str(model))
-    assert (code, errors(err)) == (0, [])
-    width = len(str(clips[1]))
-    assert out == (
-        f"{clips[0]!s:{width}}  {expected[0]:.3f}\n{clips[1]}  {expected[1]:.3f}\n"
-        "scale: 1 (worst) to 5 (best), as in KoNViD-1k (synthetic stand-in)\n"
-    )
+@pytest.fixture
+def trained_on(shared_folder: Path) -> list[Path]:
+    """Two clips of the training set."""
+    return sorted((shared_folder / "data").rglob("*.mp4"))[:2]
+
+
+def expected(model: Path, paths: list[Path], **options: Any) -> list[Prediction]:
+    return VideoQualityModel.load(model).predict_many(paths, num_workers=0, progress=False, **options)
+
+
+def test_a_table_says_what_each_score_is_worth(
+    model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
+) -> None:
+    odd, lost = clip(tmp_path / "odd.mp4", 6), tmp_path / "lost.mp4"
+    paths = [trained_on[0], odd, lost]
+    code, out, err = run(capsys, "predict", *map(str, paths), "--model", str(model))
+    assert code == 3
+    known, unlike, _ = expected(model, paths)
+    assert known.interval is not None
+    header, first, second, third, scale = out.splitlines()
+    assert header.split() == ["clip", "score", "90", "%", "interval", "better", "than"]
+    interval = f"{known.interval.low:.2f} to {known.interval.high:.2f}"
+    assert first.split() == [str(paths[0]), f"{known.score:.3f}", *interval.split(), f"{known.percentile:.0f}", "%"]
+    ends = [header.index("score") + 5, header.index("interval") + 8, header.index("than") + 4]
+    assert [first[:end][-4:] for end in ends] == [f"{known.score:.3f}"[-4:], interval[-4:], first[-4:]]
+    assert unlike.unlike is not None
+    assert second.endswith(f"  unlike the training set; {'; '.join(unlike.unlike.reasons)}")
+    assert third.split() == [str(lost), "-", "-", "-", "E_NOT_FOUND"]
+    assert scale == f"scale: 1 (worst) to 5 (best), as in {NAME}"
+    assert [error.split(":")[0] for error in errors(err)] == ["E_NOT_FOUND"]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_json_is_a_list_and_jsonl_a_line_each(workers: str, model: Path, tmp_path: Path, capsys: Capture) -> None:
-    good = clip(tmp_path / "good.mp4", 6)
-    expected = VideoQualityModel.load(model).predict(good)
-    words = ["predict", str(good), "--model", str(model), "--workers", workers]
-    code, out, _ = run(capsys, *words, "--json")
-    assert code == 0
-    assert json.loads(out) == [
-        {"path": str(good), "score": pytest.approx(expected, abs=1e-6), "scale": SCALE, "code": None}
-    ]
-    code, lines, _ = run(capsys, *words, "--jsonl")
-    assert [json.loads(line) for line in lines.splitlines()] == json.loads(out)
-
-
-def test_a_clip_that_cannot_be_read_has_a_code_and_the_others_a_score(
-    model: Path, tmp_path: Path, capsys: Capture
+def test_json_jsonl_and_csv_say_the_same(
+    workers: str, model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
 ) -> None:
-    good, bad, lost = clip(tmp_path / "good.mp4", 6), damage(clip(tmp_path / "bad.mp4", 24)), tmp_path / "lost.mp4"
-    words = ["predict", str(lost), str(good), str(bad), "--model", str(model)]
+    bad = damage(clip(tmp_path / "bad.mp4", 24))
+    words = ["predict", str(bad), *map(str, trained_on), "--model", str(model), "--workers", workers]
     code, out, err = run(capsys, *words, "--json")
     assert code == 3
     rows = json.loads(out)
     assert [(row["path"], row["code"]) for row in rows] == [
-        (str(lost), "E_NOT_FOUND"),
-        (str(good), None),
         (str(bad), "E_CORRUPT"),
+        *((str(path), None) for path in trained_on),
     ]
-    assert [row["score"] is None for row in rows] == [True, False, True]
-    said = errors(err)
-    assert len(said) == 2
-    assert said[0].startswith(f"E_NOT_FOUND: the video {str(lost)!r} ")
-    assert said[1].startswith(f"E_CORRUPT: the video {str(bad)!r} is damaged. Found: ")
-    code, out, _ = run(capsys, *words)
+    assert rows == [
+        {**row.to_dict(), "score": row.score and pytest.approx(row.score, abs=1e-6)}
+        for row in expected(model, [bad, *trained_on])
+    ]
+    assert (rows[1]["scale"], rows[0]["score"], rows[0]["interval"], rows[1]["timeline"]) == (SCALE, None, None, None)
+    assert errors(err) == [rows[0]["error"]]
+    assert [json.loads(line) for line in run(capsys, *words, "--jsonl")[1].splitlines()] == rows
+    table = list(csv.DictReader(io.StringIO(run(capsys, *words, "--csv")[1])))
+    assert list(table[0]) == list(COLUMNS)
+    assert [(row["path"], row["code"], row["score"]) for row in table] == [
+        (row["path"], row["code"] or "", "" if row["score"] is None else str(row["score"])) for row in rows
+    ]
+    assert float(table[1]["low"]) == rows[1]["interval"]["low"]
+    assert (table[0]["unlike"], table[1]["unlike"]) == ("", "false")
+
+
+def test_every_input_is_a_row_whatever_it_is(
+    model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    words = [str(tmp_path / "nothing"), str(trained_on[0]), str(tmp_path / "no*.mp4"), str(trained_on[0])]
+    code, out, err = run(capsys, "predict", *words, "--model", str(model), "--json")
     assert code == 3
-    assert [line.split()[-1] for line in out.splitlines()[:3:2]] == ["E_NOT_FOUND", "E_CORRUPT"]
+    assert [(row["path"], row["code"]) for row in json.loads(out)] == [
+        (words[0], "E_NO_FILES"),
+        (words[1], None),
+        (words[2], "E_NOT_FOUND"),
+    ]
+    assert "note: 1 mention of a clip that was named before left out" in err.splitlines()
+
+
+def test_seconds_and_strides(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    long = clip(tmp_path / "long.mp4", 40)
+    words = ["predict", str(long), "--model", str(model), "--timeline", "--stride", "4"]
+    [row] = json.loads(run(capsys, *words, "--json")[1])
+    [same] = expected(model, [long], timeline=True, stride=4)
+    assert row == same.to_dict()
+    assert [(second["start"], second["end"], second["frames"]) for second in row["timeline"]] == [(0, 1, 7), (1, 2, 3)]
+    assert row["frames"] == 10
+    scores = [second["score"] for second in row["timeline"]]
+    [line] = csv.DictReader(io.StringIO(run(capsys, *words, "--csv")[1]))
+    assert [float(score) for score in line["timeline"].split(";")] == scores
+    out = run(capsys, *words)[1].splitlines()
+    assert out[2] == f"  second by second: {scores[0]:.2f} {scores[1]:.2f}"
+
+
+def test_an_out_file_is_gone_on_with(model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    out, lost = tmp_path / "scores.jsonl", tmp_path / "late.mp4"
+    words = ["predict", *map(str, [lost, *trained_on]), "--model", str(model), "--out", str(out), "--json"]
+    code, first, _ = run(capsys, *words)
+    assert code == 3
+    kept = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [{k: row[k] for k in json.loads(first)[0]} for row in kept] == json.loads(first)
+    # The first clip is there now, the second has changed, the third row was cut by a kill.
+    clip(lost, 6)
+    changed = {**kept[1], "score": 1.25, "source": {**kept[1]["source"], "size": 1}}
+    marked = {**kept[2], "score": 1.75}
+    lines = [json.dumps(row) for row in (kept[0], changed, marked)]
+    out.write_text("\n".join(lines) + '\n{"path": "x", "sc')
+    code, second, err = run(capsys, *words)
+    assert code == 0
+    assert f"note: 1 clip of 3 scored before, in {out}" in err.splitlines()
+    rows = json.loads(second)
+    assert [row["path"] for row in rows] == [str(lost), *map(str, trained_on)]
+    assert rows[1] == json.loads(first)[1]  # scored again
+    assert rows[2]["score"] == 1.75  # taken over
+    assert [json.loads(line)["score"] for line in out.read_text().splitlines()] == [row["score"] for row in rows]
+    # Another model or setting would mix scores that cannot be compared.
+    assert run(capsys, *words, "--stride", "2")[::2] == (
+        2,
+        f"error: {out} holds scores that were made in another way (not the same: stride). "
+        "Try: another file for --out, or delete this one to score everything again\n",
+    )
+    other = tmp_path / "other.txt"
+    other.write_text("milk\neggs\n")
+    assert run(capsys, *words[:-2], str(other))[::2] == (
+        2,
+        f"error: {other} line 1 is no row of fmcvqa predict. Try: another file for --out, or delete this one\n",
+    )
+    assert other.read_text() == "milk\neggs\n"
+
+
+def test_rows_are_on_the_disk_when_the_next_clip_is_scored(
+    model: Path, trained_on: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that dies in its second clip has kept the first."""
+    out = tmp_path / "scores.jsonl"
+    judge = VideoQualityModel.judge
+
+    def dies(self: VideoQualityModel, path: Path, pooled: Any) -> Prediction:
+        if path == trained_on[1]:
+            assert [json.loads(line)["path"] for line in out.read_text().splitlines()] == [str(trained_on[0])]
+            raise RuntimeError("killed")
+        return judge(self, path, pooled)
+
+    monkeypatch.setattr(VideoQualityModel, "judge", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        cli.main(["predict", *map(str, trained_on), "--model", str(model), "--out", str(out), "--workers", "0"])
+    assert len(out.read_text().splitlines()) == 1
+
+
+def test_a_model_of_the_format_1_says_what_it_cannot(
+    model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
+) -> None:
+    arrays, record = read_sealed(model)
+    arrays = {name: array for name, array in arrays.items() if name.startswith(("trunk/", "regressor/"))}
+    old = {key: value for key, value in record.items() if key not in ("calibration", "training_set")}
+    write_sealed(tmp_path / "old.fmcvqa", arrays, old | {"format": 1})
+    code, out, _ = run(capsys, "predict", str(trained_on[0]), "--model", str(tmp_path / "old.fmcvqa"))
+    assert code == 0
+    assert out.splitlines()[1].split()[-2:] == ["-", "-"]
+    assert out.splitlines()[-1] == (
+        "no interval, percentile and distance: the model file has the format 1; fmcvqa fit writes them"
+    )
 
 
 def test_a_file_that_is_no_model_starts_nothing(tmp_path: Path, capsys: Capture) -> None:
@@ -87,7 +207,29 @@ def test_a_file_that_is_no_model_starts_nothing(tmp_path: Path, capsys: Capture)
     )
 
 
-def test_both_forms_at_once_are_refused(capsys: Capture) -> None:
-    code, out, err = run(capsys, "predict", "a.mp4", "--model", "m", "--json", "--jsonl")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--json", "--jsonl"], "argument --jsonl: not allowed with argument --json"),
+        (["--stride", "0"], "argument --stride: 0 is below 1"),
+        (["--stride", "x"], "argument --stride: invalid whole number value: 'x'"),
+        (["--jsn"], "unrecognized arguments: --jsn (did you mean --json?)"),
+    ],
+)
+def test_what_the_parser_refuses(words: list[str], said: str, capsys: Capture) -> None:
+    code, out, err = run(capsys, "predict", "a.mp4", "--model", "m", *words)
     assert (code, out) == (2, "")
-    assert err.endswith("fmcvqa predict: error: argument --jsonl: not allowed with argument --json\n")
+    assert err.endswith(f"fmcvqa predict: error: {said}\n")
+
+
+def test_colours_are_for_terminals_that_want_them(
+    model: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["predict", str(tmp_path / "lost.mp4"), "--model", str(model)]
+    assert "\x1b" not in "".join(run(capsys, *words)[1:])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert re.search(r"\x1b\[31m.*lost\.mp4.*E_NOT_FOUND\x1b\[0m", run(capsys, *words)[1])
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run(capsys, *words)[1]
