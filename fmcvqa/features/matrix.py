@@ -109,6 +109,21 @@ class FeatureMatrix:
         return digest.hexdigest()
 
 
+def fused(matrices: Mapping[str, FeatureMatrix], ids: Sequence[str]) -> FeatureMatrix:
+    """Matrices of one block each as one matrix whose blocks have their names.
+
+    Args:
+        matrices: By name.
+        ids: The labels' ids, see :meth:`FeatureMatrix.aligned`.
+
+    Raises:
+        FeatureError: If a matrix does not fit the labels.
+    """
+    rows = {name: matrix.aligned(ids) for name, matrix in matrices.items()}
+    blocks = {(name, MATRIX_BLOCK[1]): matrix.blocks[MATRIX_BLOCK] for name, matrix in rows.items()}
+    return FeatureMatrix(list(ids), blocks)
+
+
 def _refuse_nonfinite(block: FloatArray, what: str, ids: Sequence[str] | None) -> None:
     cells = [
         (start + int(row), int(column))

@@ -1,10 +1,11 @@
-"""Where a regression's features come from: our store, or a matrix from anybody's file."""
+"""Where a regression's features come from: our store, or matrices from anybody's files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from fmcvqa.data.labels import CSVVideos
 from fmcvqa.data.records import VideoDataset
 from fmcvqa.errors import ConfigError
-from fmcvqa.features.matrix import FeatureMatrix, NonFinite, read_matrix
+from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix, NonFinite, fused, read_matrix
 from fmcvqa.sealed import file_digest
 
 if TYPE_CHECKING:
@@ -91,20 +92,25 @@ class StoreFeatures:
 
 
 class MatrixFeatures:
-    """A feature matrix from a file, joined to the labels by its ids where it has them, by row order elsewhere.
+    """Feature matrices from files, joined to the labels by their ids where they have them, by row order elsewhere.
+
+    Several matrices are fused as layers are: the kernel of a cell is the sum of its matrices' kernels.
 
     Args:
-        path: A .mat, .npz, .npy or .csv file.
+        path: A .mat, .npz, .npy or .csv file, whose layer is named ``matrix``; or several, by the names of their layers.
         array: Array to read where a file holds several.
         id_column: Column of ids in a .csv.
         nonfinite: ``error``, or ``zero`` to put 0 in place of values that are not finite.
-        layers: Always ``matrix``, the name of the one block.
+        layers: The matrices a cell uses.
         pools: Always ``all``.
+
+    Raises:
+        ConfigError: If a layer is none of the matrices.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Mapping[str, str | Path],
         *,
         array: str | None = None,
         id_column: str | None = None,
@@ -112,32 +118,41 @@ class MatrixFeatures:
         layers: Sequence[str] = ("matrix",),
         pools: Sequence[str] = ("all",),
     ) -> None:
-        if list(layers) != ["matrix"] or list(pools) != ["all"]:
+        named = path if isinstance(path, Mapping) else {MATRIX_BLOCK[0]: path}
+        self.paths = {name: Path(file) for name, file in named.items()}
+        if not layers or not set(layers) <= set(self.paths) or list(pools) != [MATRIX_BLOCK[1]]:
             raise ConfigError(
-                f"features.layers={list(layers)} of a feature matrix", found="one block, named [matrix], pooled [all]"
+                f"features.layers=[{','.join(layers)}] with features.pools=[{','.join(pools)}] of feature matrices",
+                found=f"layers [{','.join(self.paths)}], pools [all]",
             )
-        self.path, self.array, self.id_column = Path(path), array, id_column
+        self.array, self.id_column = array, id_column
         self.nonfinite: NonFinite = nonfinite
         self.layers, self.pools = list(layers), list(pools)
 
     def open(self, dataset: VideoDataset, extraction: Callable[[], Extraction]) -> LabelledFeatures:
-        """The matrix with the dataset's labels; no video is looked for.
+        """The matrices with the dataset's labels; no video is looked for.
 
         Raises:
-            FeatureError: If the file holds no matrix that fits the labels.
-            ConfigError: If neither the matrix carries ids nor the labels keep their file's order.
+            FeatureError: If a file holds no matrix that fits the labels.
+            ConfigError: If neither a matrix carries ids nor the labels keep their file's order.
         """
         labels = dataset.labels()
         ids = [label.id for label in labels]
         mos = np.array([label.mos for label in labels], dtype=np.float64)
-        matrix = read_matrix(self.path, array=self.array, id_column=self.id_column, nonfinite=self.nonfinite)
+        read = {name: self._read(file, dataset) for name, file in self.paths.items()}
+        digests = "".join(f"{name} {file_digest(file)}" for name, file in sorted(self.paths.items()))
+        identity = _identity(digests, ids, mos, [str(self.array), str(self.id_column), self.nonfinite])
+        origin = Path(os.path.commonpath([file.resolve() for file in self.paths.values()]))
+        return LabelledFeatures(ids, mos, identity, lambda: fused(read, ids), origin)
+
+    def _read(self, file: Path, dataset: VideoDataset) -> FeatureMatrix:
+        matrix = read_matrix(file, array=self.array, id_column=self.id_column, nonfinite=self.nonfinite)
         if not matrix.carries_ids and not isinstance(dataset, CSVVideos):
             raise ConfigError(
-                f"{self.path} carries no ids, so its rows cannot be told apart: {dataset.name} is ordered by id",
+                f"{file} carries no ids, so its rows cannot be told apart: {dataset.name} is ordered by id",
                 advice="data=csv with labels in the matrix's order, or a matrix with ids (.npz, .csv)",
             )
-        identity = _identity(file_digest(self.path), ids, mos, [str(self.array), str(self.id_column), self.nonfinite])
-        return LabelledFeatures(ids, mos, identity, lambda: matrix.aligned(ids), self.path)
+        return matrix
 
 
 def _identity(features: str, ids: list[str], mos: npt.NDArray[np.float64], more: list[str]) -> str:

@@ -84,14 +84,34 @@ def test_a_label_without_a_row_is_named(tmp_path: Path, labels: CSVVideos) -> No
     assert str(caught.value).startswith("1 of 4 labelled videos have no features: v2. Found: 3 rows")
 
 
-def test_a_matrix_is_one_block(tmp_path: Path) -> None:
+def test_a_layer_is_one_of_the_matrices(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         MatrixFeatures(tmp_path / "m.npy", layers=["Mixed_5b"])
     assert str(caught.value) == (
-        "features.layers=['Mixed_5b'] of a feature matrix. Found: one block, named [matrix], pooled [all]"
+        "features.layers=[Mixed_5b] with features.pools=[all] of feature matrices. Found: layers [matrix], pools [all]"
     )
     with pytest.raises(ConfigError):
         MatrixFeatures(tmp_path / "m.npy", pools=["mean"])
+    with pytest.raises(ConfigError) as caught:
+        MatrixFeatures({"a": tmp_path / "m.npy", "b": tmp_path / "n.npy"}, layers=["a", "c"])
+    assert str(caught.value).endswith("Found: layers [a,b], pools [all]")
+
+
+def test_several_matrices_are_a_layer_each(tmp_path: Path, labels: CSVVideos) -> None:
+    np.savez(tmp_path / "a.npz", ids=IDS[::-1], x=VALUES[::-1])
+    np.save(tmp_path / "b.npy", VALUES[:, :1] * 10)
+    both = MatrixFeatures({"a": tmp_path / "a.npz", "b": tmp_path / "b.npy"}, layers=["b"])
+    found = opened(both, labels)
+    assert found.origin == tmp_path
+    matrix = found.read()
+    assert set(matrix.blocks) == {("a", "all"), ("b", "all")}
+    assert np.array_equal(matrix.blocks["a", "all"], VALUES)
+    assert np.array_equal(matrix.blocks["b", "all"], VALUES[:, :1] * 10)
+    np.save(tmp_path / "b.npy", VALUES[:, :1] * 11)
+    assert opened(both, labels).identity != found.identity
+    np.save(tmp_path / "b.npy", VALUES[:3, :1])
+    with pytest.raises(FeatureError, match="the feature matrix has 3 rows but there are 4 labels"):
+        opened(both, labels).read()
 
 
 def test_identity_sees_features_labels_and_how_they_are_read(tmp_path: Path, labels: CSVVideos) -> None:
