@@ -56,7 +56,7 @@ class Inputs:
         self._bank = self._bank or self.kernels.bank(features, tested)
         other = None if self.target is None or tested is None else (tested, self.target[1].mos)
         ranges = (self.dataset.mos_range, self.target[0].mos_range) if self.target else None
-        with tqdm(desc="fit", unit="split", leave=False, disable=not progress) as bar:
+        with tqdm(desc="fit", unit="split", leave=False, disable=None if progress else True) as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total
