@@ -97,7 +97,7 @@ class MatrixFeatures:
     Several matrices are fused as layers are: the kernel of a cell is the sum of its matrices' kernels.
 
     Args:
-        path: A .mat, .npz, .npy or .csv file, whose layer is named ``matrix``; or several, by the names of their layers.
+        path: A .mat, .npz, .npy or .csv file, whose layer is named ``matrix``; or several, by their layers' names.
         array: Array to read where a file holds several.
         id_column: Column of ids in a .csv.
         nonfinite: ``error``, or ``zero`` to put 0 in place of values that are not finite.
