@@ -63,6 +63,24 @@ def shown(path: str | Path) -> str:
     return repr(str(path))
 
 
+def out_of_memory(path: str | Path) -> VideoError:
+    """What a file is refused with that asks for more memory than a decoding process may have."""
+    return VideoError(
+        "E_TOO_LARGE",
+        f"decoding {shown(path)} took more memory than it may have",
+        advice="scale the video down, or raise loader.memory_bytes",
+    )
+
+
+def too_many(path: str | Path, found: str, max_frames: int) -> VideoError:
+    """What a video of too many frames is refused with."""
+    return VideoError(
+        "E_TOO_LARGE",
+        f"the video {shown(path)} has {found}, more than max_frames={max_frames}",
+        advice="cut it into parts, or raise decoder.max_frames",
+    )
+
+
 def chunks(
     frames: Iterator[tuple[int, Frame]], acquire: Callable[[], Frame], *, chunk_frames: int, chunk_bytes: int
 ) -> Iterator[tuple[Frame, list[int], bool]]:

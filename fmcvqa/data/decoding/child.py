@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fmcvqa.data.decoding.base import Decoder, Frame, chunks, shown
+from fmcvqa.data.decoding.base import Decoder, Frame, chunks, out_of_memory
 from fmcvqa.errors import VideoError
 
 
@@ -110,7 +110,8 @@ class _Child:
         except VideoError as error:
             return "failed", error.code, error.problem, error.found, error.advice
         except MemoryError:
-            return "failed", "E_TOO_LARGE", f"decoding {shown(path)} took more memory than there is", "", ""
+            refused = out_of_memory(path)
+            return "failed", refused.code, refused.problem, refused.found, refused.advice
         except _HangupError:
             raise
         except Exception:

@@ -22,7 +22,9 @@ class Ledger:
     Attributes:
         packets: Coded frames read.
         discarded: Those the file itself marks as not to be shown (edit lists).
-        leading: Those before, or shown before, the first key frame: nobody can decode them (open GOP, cut recordings).
+        leading: Those behind the first key frame and shown before it: nobody can decode them where the recording
+            starts (open GOP).
+        headless: Those in front of the first key frame, where there is one: the beginning of the file is lost.
         hidden: VP8 reference frames that are never shown.
         corrupt: Those the container marks as damaged.
         first_key: Presentation time of the first key frame.
@@ -32,6 +34,7 @@ class Ledger:
     packets: int = 0
     discarded: int = 0
     leading: int = 0
+    headless: int = 0
     hidden: int = 0
     corrupt: int = 0
     first_key: int | None = None
@@ -44,10 +47,10 @@ class Ledger:
         if packet.pts is not None and (self.first_pts is None or packet.pts < self.first_pts):
             self.first_pts = packet.pts
         if packet.is_keyframe and self.first_key is None and packet.pts is not None:
-            self.first_key = packet.pts
+            self.first_key, self.headless = packet.pts, self.packets - 1
         if packet.is_discard:
             self.discarded += 1
-        elif packet.pts is not None and (self.first_key is None or packet.pts < self.first_key):
+        elif packet.pts is not None and self.first_key is not None and packet.pts < self.first_key:
             self.leading += 1
         elif packet.stream.codec_context.name in ("vp8", "libvpx") and not bytes(packet)[0] & 0x10:
             self.hidden += 1

@@ -20,7 +20,9 @@ from av.video.stream import VideoStream
 
 from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
 from fmcvqa.data.decoding.clock import FrameIndex
-from fmcvqa.data.decoding.pyav import PyAVDecoder, display_matrix, opened
+from fmcvqa.data.decoding.opening import opened
+from fmcvqa.data.decoding.pyav import PyAVDecoder
+from fmcvqa.data.decoding.reading import display_matrix
 from fmcvqa.errors import ConfigError, VideoError
 
 # What is certified byte for byte against PyAV in the tests.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fmcvqa.data.decoding.base import ADVICE, shown
+from fmcvqa.data.decoding.base import ADVICE, shown, too_many
+from fmcvqa.data.decoding.structure import ATOMS, Fault, fault
 from fmcvqa.errors import VideoError
 
 _HEAD = 4096
@@ -34,21 +35,22 @@ _IMAGES = {
     b"\x00\x00\x01\x00": "icon",
 }
 _IMAGE_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"}
-_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof", b"sidx", b"uuid", b"meta"}
 
 
 @contextmanager
-def open_video(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
+def open_video(path: str | Path, *, max_frames: int) -> Iterator[tuple[BinaryIO, str]]:
     """Opens a file that may be a video, as a plain descriptor: no name ever reaches a decoder.
 
     Args:
         path: The file.
+        max_frames: A video whose index has more is refused.
 
     Yields:
         The open file at its start, and the container seen in its first bytes (empty where not recognised).
 
     Raises:
-        VideoError: E_NOT_FOUND, E_PERMISSION, E_NOT_REGULAR, E_EMPTY, E_FORBIDDEN, E_NO_VIDEO or E_TRUNCATED.
+        VideoError: E_NOT_FOUND, E_PERMISSION, E_NOT_REGULAR, E_EMPTY, E_FORBIDDEN, E_NO_VIDEO,
+            E_TRUNCATED, E_CORRUPT or E_TOO_LARGE.
     """
     with _open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -57,11 +59,17 @@ def open_video(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
         head = file.read(_HEAD)
         _refuse_other_content(path, head)
         kind = _container(head)
-        missing = _CUT[kind](file, size) if kind in _CUT else ""
-        if missing:
-            raise VideoError("E_TRUNCATED", f"the video {shown(path)} is cut off", found=missing, advice=ADVICE)
+        if wrong := fault(file, kind, size, max_frames):
+            raise _refusal(path, wrong, max_frames)
         file.seek(0)
         yield file, kind
+
+
+def _refusal(path: str | Path, wrong: Fault, max_frames: int) -> VideoError:
+    if wrong.code == "E_TOO_LARGE":
+        return too_many(path, wrong.found, max_frames)
+    what = "is cut off" if wrong.code == "E_TRUNCATED" else "is damaged"
+    return VideoError(wrong.code, f"the video {shown(path)} {what}", found=wrong.found, advice=ADVICE)
 
 
 def _open_regular(path: str | Path) -> BinaryIO:
@@ -125,7 +133,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _container(head: bytes) -> str:
-    if head[4:8] in _ATOMS:
+    if head[4:8] in ATOMS:
         return "mov"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return "matroska"
@@ -138,66 +146,3 @@ def _container(head: bytes) -> str:
         if head[offset::size][:8].count(b"G") >= min(8, max(2, (len(head) - offset) // size)):
             return "mpegts"
     return ""
-
-
-def _cut_mov(file: BinaryIO, size: int) -> str:
-    """Walks the top-level atoms: the index (moov) must be there, and no atom may end behind the file."""
-    position, names = 0, set()
-    while position + 8 <= size:
-        file.seek(position)
-        header = file.read(16)
-        length, name = int.from_bytes(header[:4]), header[4:8]
-        if length == 1:
-            length = int.from_bytes(header[8:16])
-        if length == 0:  # the last atom, open-ended
-            length = size - position
-        known = name in _ATOMS or name.isalnum()
-        if length < 8 or not known:
-            break  # padding or damage: the decoder decides
-        names.add(name)
-        if position + length > size:
-            return f"{size} bytes, but its part {name.decode()!r} ends at byte {position + length}"
-        position += length
-    return "" if b"moov" in names else "no index (moov) in it"
-
-
-def _cut_matroska(file: BinaryIO, size: int) -> str:
-    """Reads the length the Segment declares; all ones means unknown, as live recordings have it."""
-    file.seek(4)
-    header_length, _ = _vint(file)
-    file.seek(header_length, os.SEEK_CUR)
-    if file.read(4) != b"\x18\x53\x80\x67":
-        return ""
-    length, unknown = _vint(file)
-    end = file.tell() + length
-    return f"{size} bytes of {end}" if not unknown and end > size else ""
-
-
-def _vint(file: BinaryIO) -> tuple[int, bool]:
-    first = file.read(1)
-    if not first or first[0] == 0:
-        return 0, True
-    extra = 8 - first[0].bit_length()
-    value = int.from_bytes(bytes([first[0] & (0x7F >> extra)]) + file.read(extra))
-    return value, value == (1 << 7 * (extra + 1)) - 1
-
-
-def _cut_avi(file: BinaryIO, size: int) -> str:
-    file.seek(4)
-    end = int.from_bytes(file.read(4), "little") + 8
-    # Recorders that were not closed leave 0, and those beyond 2 GB anything.
-    return f"{size} bytes of {end}" if size < end < 2**31 else ""
-
-
-def _cut_mpegts(file: BinaryIO, size: int) -> str:
-    file.seek(0)
-    packet = 188 if file.read(1) == b"G" else 192
-    return f"{size % packet} bytes behind the last whole transport packet" if size % packet else ""
-
-
-_CUT: dict[str, Callable[[BinaryIO, int], str]] = {
-    "mov": _cut_mov,
-    "matroska": _cut_matroska,
-    "avi": _cut_avi,
-    "mpegts": _cut_mpegts,
-}

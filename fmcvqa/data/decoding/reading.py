@@ -1,0 +1,130 @@
+"""Decodes one video stream from its first packet to its last and ends at the first sign of damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from fmcvqa.data.decoding.base import ADVICE, out_of_memory, shown
+from fmcvqa.data.decoding.bitstream import forbidden_bytes
+from fmcvqa.data.decoding.damage import Ledger, check_balance, check_time
+from fmcvqa.data.decoding.opening import reason
+from fmcvqa.data.decoding.strict import Log, complaint, ended_early, listening, strict_decoder, too_large
+from fmcvqa.errors import VideoError
+
+Matrix = tuple[int, int, int, int]
+
+
+class Reading:
+    """One pass over a stream; the sum of the signs of damage of FAULTS, "silent damage".
+
+    Args:
+        path: The file, for messages.
+        container: The open container.
+        stream: Its video.
+        threads: Slice threads.
+        max_pixels: Larger pictures are refused.
+    """
+
+    def __init__(
+        self, path: str | Path, container: InputContainer, stream: VideoStream, *, threads: int, max_pixels: int
+    ) -> None:
+        self.path, self.container, self.stream, self.max_pixels = path, container, stream, max_pixels
+        self.decoder = strict_decoder(stream, threads=threads, max_pixels=max_pixels)
+        self.has_forbidden_bytes = forbidden_bytes(stream)
+        self.ledger = Ledger()
+        self.log: Log = []
+        self._matrix: Matrix | None = None
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """All frames in presentation order.
+
+        Raises:
+            VideoError: E_CORRUPT at the first sign of damage, E_TRUNCATED at the end if there should have been more,
+                E_TOO_LARGE if a picture is larger than it may be.
+        """
+        count, end, interlaced = 0, 0, False
+        for frame in self._decoded():
+            interlaced |= bool(frame.interlaced_frame)
+            end = end if frame.pts is None else frame.pts + (frame.duration or 0)
+            count += 1
+            yield frame
+        check_balance(self.path, self.container, self.stream, self.ledger, count, interlaced)
+        check_time(self.path, self.container, self.stream, self.ledger, end, count)
+
+    def matrix(self, frame: VideoFrame) -> Matrix:
+        """How a frame is turned upright."""
+        return self._matrix or display_matrix(frame)
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        count = 0
+        packets = self.container.demux(self.stream)
+        while True:
+            frames: list[VideoFrame] = []
+            trouble, cause = "", None
+            try:
+                with listening(self.log):
+                    packet = next(packets, None)
+                    if packet is not None:
+                        trouble = self._add(packet, frames)
+            except MemoryError as error:
+                raise out_of_memory(self.path) from error
+            except (av.FFmpegError, OSError) as error:
+                trouble, cause = reason(error), error
+            trouble = trouble or complaint(self.log, self.container.format.name, self.stream.index)
+            yield from frames
+            count += len(frames)
+            if trouble:
+                raise self._error(count, trouble) from cause
+            if packet is None:
+                return
+
+    def _add(self, packet: Packet[VideoStream], frames: list[VideoFrame]) -> str:
+        """Decodes a packet into ``frames``; gives the first sign of damage."""
+        if packet.size:
+            self.ledger.add(packet)
+            if self.ledger.corrupt:
+                return "a damaged packet"
+            if self.ledger.headless:
+                return f"its first key frame as number {self.ledger.headless + 1}"
+            if self.has_forbidden_bytes(bytes(packet)):
+                return "a coded picture with bytes that no encoder writes"
+        self._orient(packet)
+        for frame in self.decoder.decode(packet if packet.size else None):
+            if frame.is_corrupt:
+                return "a frame with decoding errors"
+            frames.append(frame)
+        return ""
+
+    def _orient(self, packet: Packet[VideoStream]) -> None:
+        """Learns the orientation from a frame of the stream's own decoder, the only one that the container tells it."""
+        if self._matrix is None and self.decoder is not self.stream.codec_context and packet.size:
+            self._matrix = next((display_matrix(frame) for frame in packet.decode()), None)
+
+    def _error(self, count: int, trouble: str) -> VideoError:
+        if size := too_large(self.log):
+            problem = f"the frames of {shown(self.path)} are {size}, more than max_pixels={self.max_pixels}"
+            return VideoError("E_TOO_LARGE", problem, advice="scale the video down, or raise decoder.max_pixels")
+        found = f"{count} good frames, then: {trouble}"
+        if ended_early(trouble):
+            return VideoError("E_TRUNCATED", f"the video {shown(self.path)} is cut off", found=found, advice=ADVICE)
+        return VideoError("E_CORRUPT", f"the video {shown(self.path)} is damaged", found=found, advice=ADVICE)
+
+
+def display_matrix(frame: VideoFrame) -> Matrix:
+    """Signs of the display matrix ``(a, b, c, d)``: x' = a x + c y, y' = b x + d y; (1, 0, 0, 1) shows as coded."""
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return 1, 0, 0, 1
+    found = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # a key PyAV's types forget
+    matrix = np.frombuffer(bytes(found)[:36], np.int32)
+    a, b, c, d = (int(matrix[k]) for k in (0, 1, 3, 4))
+    if abs(a) >= abs(b):
+        return (1 if a >= 0 else -1), 0, 0, (1 if d >= 0 else -1)
+    return 0, (1 if b >= 0 else -1), (1 if c >= 0 else -1), 0
