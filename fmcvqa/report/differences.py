@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from fmcvqa.regression.compare import compare
+from fmcvqa.regression.compare import Comparison, compare
 from fmcvqa.report.groups import Group
 from fmcvqa.report.results import CellResult
 
@@ -21,11 +23,11 @@ class Differences:
     Attributes:
         lower: Whether the cell's SROCC is below the best's beyond noise, by the cell's key; without the best itself
             and cells that lack a score.
-        pairs: How many pairs the correction is over.
+        pairs: Every pair of cells with its test; the correction is over all of them.
     """
 
     lower: Mapping[str, bool]
-    pairs: int
+    pairs: Sequence[Comparison]
 
     @property
     def note(self) -> str:
@@ -34,7 +36,7 @@ class Differences:
         return (
             f"Against the best, by SROCC: {lower} of {len(self.lower)} cells lower beyond noise, the others not told "
             f"apart from it (p < {LEVEL}, corrected resampled t-test of Nadeau and Bengio, Holm's correction over all "
-            f"{self.pairs} pairs)."
+            f"{len(self.pairs)} pairs)."
         )
 
 
@@ -61,7 +63,16 @@ def from_best(group: Group) -> Differences | None:
         if best in (pair.first, pair.second):
             other, ahead = (pair.second, pair.difference) if pair.first == best else (pair.first, -pair.difference)
             lower[tested[other].key] = ahead > 0 and pair.p_holm < LEVEL
-    return Differences(lower, len(pairs))
+    return Differences(lower, pairs)
+
+
+def differences_csv(differences: Differences) -> str:
+    """All pairs of cells as CSV, with the fields of :class:`~fmcvqa.regression.compare.Comparison` as columns."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Comparison)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(pair) for pair in differences.pairs)
+    return text.getvalue()
 
 
 def _rows(result: CellResult) -> list[dict[str, float]]:

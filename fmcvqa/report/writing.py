@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fmcvqa.errors import ConfigError
 from fmcvqa.report.cross import build_cross_table, cross_csv, cross_markdown, cross_text
+from fmcvqa.report.differences import differences_csv, from_best
 from fmcvqa.report.figures import heatmap_png, scatter_png, splits_png
 from fmcvqa.report.groups import Group, group_results
 from fmcvqa.report.results import CellResult, find_results
@@ -26,6 +27,7 @@ class GroupFiles:
         scatter: Best cell, predicted against subjective MOS.
         heatmap: Layers x kernels.
         splits: Every split of every cell.
+        differences: Every pair of cells with its test, CSV.
     """
 
     group: Group
@@ -34,6 +36,7 @@ class GroupFiles:
     table_md: Path | None = None
     table_csv: Path | None = None
     splits: Path | None = None
+    differences: Path | None = None
 
     @property
     def best(self) -> CellResult:
@@ -43,7 +46,7 @@ class GroupFiles:
     @property
     def paths(self) -> list[Path]:
         """The files that were written."""
-        every = [self.table_md, self.table_csv, self.scatter, self.heatmap, self.splits]
+        every = [self.table_md, self.table_csv, self.scatter, self.heatmap, self.splits, self.differences]
         return [path for path in every if path is not None]
 
 
@@ -76,7 +79,8 @@ class ReportFiles:
 def write_report(folder: Path, out: Path) -> ReportFiles:
     """Read the results under a folder and write their tables and figures.
 
-    A single group gives ``table.md``, ``table.csv``, ``scatter.png``, ``heatmap.png`` and ``splits.png``; several
+    A single group gives ``table.md``, ``table.csv``, ``differences.csv``, ``scatter.png``, ``heatmap.png`` and
+    ``splits.png``; several
     groups give each its own prefix (the dataset, and what else tells them apart). Cross-dataset results give
     ``table3.md`` and ``table3.csv`` and, per direction, scatter and heat map. Each file is replaced whole.
 
@@ -123,7 +127,10 @@ def _write_group(group: Group, out: Path) -> tuple[GroupFiles, str]:
     paths = {name: _write(out / f"{prefix}{name}.png", data) for name, data in pictures.items()}
     table_md = _write(out / f"{prefix}table.md", page.encode())
     csv = _write(out / f"{prefix}table.csv", table_csv(table).encode())
-    files = GroupFiles(group, paths["scatter"], paths["heatmap"], table_md, csv, paths["splits"])
+    compared = from_best(group)
+    name = out / f"{prefix}differences.csv"
+    differences = None if compared is None else _write(name, differences_csv(compared).encode())
+    files = GroupFiles(group, paths["scatter"], paths["heatmap"], table_md, csv, paths["splits"], differences)
     return files, table_text(table)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fmcvqa import cli
 from fmcvqa.errors import FeatureError
-from fmcvqa.features.matrix import read_matrix
+from fmcvqa.features.matrix import fused, read_matrix
 from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.protocols import UGCVQA, Cross, Paper
 from fmcvqa.regression.svr import Cell
@@ -72,6 +72,16 @@ def test_cross(load, kernel, source, scaling, srocc, plcc):
     found = evaluate(*load(source, "VIDEVAL"), cell(kernel), protocol, target=load(target, "VIDEVAL")).scores
     assert found["srocc"]["value"] == pytest.approx(srocc, abs=0.001)
     assert found["plcc"]["value"] == pytest.approx(plcc, abs=0.001)
+
+
+@pytest.mark.parametrize("kernel, srocc", [("linear", 0.7814), ("rbf", 0.7618)])  # our own, of docs/evaluation.md
+def test_fused_features_score_higher_than_each(load, kernel, srocc):
+    (videval, mos), (brisque, _) = load(KONVID, "VIDEVAL"), load(KONVID, "BRISQUE")
+    both = fused({"videval": videval, "brisque": brisque}, [str(row) for row in range(len(mos))])
+    cell = Cell(layers=("videval", "brisque"), pools=("all",), kernel=kernel)
+    found = evaluate(both, mos, cell, Paper()).scores["srocc"]["median"]
+    assert found == pytest.approx(srocc, abs=0.001)
+    assert found > max(row[3] for row in PAPER if row[1:3] == (kernel, KONVID))
 
 
 def test_ugcvqa_with_the_benchmarks_logistic(load):

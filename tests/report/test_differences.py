@@ -1,3 +1,5 @@
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 from scipy import stats
 
 from fmcvqa.errors import FeatureError
-from fmcvqa.report.differences import from_best
+from fmcvqa.report.differences import differences_csv, from_best
 from fmcvqa.report.groups import group_results
 from fmcvqa.report.results import find_results
 from fmcvqa.report.tables import build_table, table_markdown
@@ -36,13 +38,29 @@ def test_near_is_noise_and_far_is_not(three: Path) -> None:
     found = from_best(group(three))
     names = {result.key: result.path.parent.name for result in group(three).results}
     assert {names[key]: lower for key, lower in found.lower.items()} == {"near": False, "far": True}
-    assert found.pairs == 3
+    assert len(found.pairs) == 3
     assert corrected_p(0.01 + OFFSETS - OTHER) > 0.3
     assert 3 * corrected_p(0.25 + OFFSETS - OTHER) < 1e-3
     assert found.note == (
         "Against the best, by SROCC: 1 of 2 cells lower beyond noise, the others not told apart from it (p < 0.05, "
         "corrected resampled t-test of Nadeau and Bengio, Holm's correction over all 3 pairs)."
     )
+
+
+def test_every_pair_is_written(three: Path) -> None:
+    rows = {
+        (row["first"], row["second"]): row
+        for row in csv.DictReader(io.StringIO(differences_csv(from_best(group(three)))))
+    }
+    assert set(rows) == {
+        ("Mixed_5b linear", "avgpool linear"),
+        ("Mixed_5b linear", "Mixed_5b rbf"),
+        ("avgpool linear", "Mixed_5b rbf"),
+    }
+    near = rows["Mixed_5b linear", "Mixed_5b rbf"]
+    differences = 0.01 + OFFSETS - OTHER
+    assert float(near["difference"]) == pytest.approx(differences.mean())
+    assert float(near["p"]) == pytest.approx(corrected_p(differences))
 
 
 def test_the_table_says_so(three: Path) -> None:

@@ -18,8 +18,9 @@ def test_one_dataset(tmp_path: Path, write) -> None:
     for kernel, srocc in (("linear", 0.7), ("rbf", 0.75)):
         write(tmp_path / "in" / kernel, kernel=kernel, srocc=srocc)
     files = write_report(tmp_path / "in", tmp_path / "out" / "deep")
-    assert names(files.out) == FILES
-    assert sorted(path.name for path in files.paths) == FILES
+    assert names(files.out) == sorted([*FILES, "differences.csv"])
+    assert sorted(path.name for path in files.paths) == names(files.out)
+    assert files.groups[0].differences.read_text().splitlines()[1].startswith("Mixed_5b linear,Mixed_5b rbf,-0.05")
     assert files.cells == 2
     assert files.groups[0].best.cell.kernel == "rbf"
     assert files.groups[0].table_csv.read_text().splitlines()[1].startswith("Mixed_5b,linear,0.7,")
