@@ -33,6 +33,7 @@ def build_result(
     config: Mapping[str, Any],
     key: str,
     versions: Mapping[str, str] | None = None,
+    command: str = "",
 ) -> dict[str, Any]:
     """The content of ``result.json``.
 
@@ -44,6 +45,7 @@ def build_result(
         config: The resolved configuration.
         key: SHA-256 of everything the numbers depend on.
         versions: Of more software than the regression's own.
+        command: What to type for this cell alone.
     """
     return {
         "name": name,
@@ -57,6 +59,7 @@ def build_result(
         "config": dict(config),
         "key": key,
         "versions": software_versions() | dict(versions or {}),
+        "command": command,
     }
 
 

@@ -120,7 +120,7 @@ def cross_markdown(table: CrossTable) -> str:
     parts = ["# Across datasets: trained on one, tested on the other\n"]
     for direction in table.directions:
         above = f"> **{direction.banner}**\n\n" if direction.banner else ""
-        parts.append(f"## {direction.title}\n\n{above}{grid.markdown(_HEADERS, _rows(direction), left=6)}")
+        parts.append(f"## {direction.title}\n\n{above}{grid.markdown(HEADERS, direction_rows(direction), left=6)}")
     parts.append("".join(f"- {note}\n" for note in table.notes))
     return "\n".join(parts)
 
@@ -129,15 +129,16 @@ def cross_text(table: CrossTable) -> str:
     """The table for a terminal, one block per direction."""
     blocks = []
     for direction in table.directions:
-        parts = [direction.title, direction.banner, grid.plain(_HEADERS, _rows(direction), left=6)]
+        parts = [direction.title, direction.banner, grid.plain(HEADERS, direction_rows(direction), left=6)]
         blocks.append("\n".join(part for part in parts if part))
     return "\n".join(blocks)
 
 
-_HEADERS = ("method", "layers", "kernel", "settings", "PLCC [95 %]", "SROCC [95 %]", "KROCC", "PLCC mapped", "RMSE")
+HEADERS = ("method", "layers", "kernel", "settings", "PLCC [95 %]", "SROCC [95 %]", "KROCC", "PLCC mapped", "RMSE")
 
 
-def _rows(direction: Direction) -> list[list[str]]:
+def direction_rows(direction: Direction) -> list[list[str]]:
+    """A list of texts per row, as a page shows them under ``HEADERS``: our cells, then the published methods."""
     ours = [
         [OURS, result.cell.layers_text, result.cell.kernel, settings]
         + [grid.with_spread(result.scores[name], 3) for name in ("plcc", "srocc")]

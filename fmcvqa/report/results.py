@@ -86,6 +86,8 @@ class CellResult:
         predicted: The mean prediction for each over the splits in which it was a test video, [N].
         key: Hash of everything the numbers depend on.
         config: The resolved configuration.
+        versions: Of the software that computed the numbers.
+        command: What was typed, or an empty text in results older than that.
     """
 
     path: Path
@@ -101,6 +103,8 @@ class CellResult:
     predicted: npt.NDArray[np.float64]
     key: str
     config: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    command: str
 
     @property
     def srocc(self) -> float:
@@ -187,6 +191,8 @@ def read_result(path: Path) -> CellResult:
         predicted=np.array([row.number("predicted") for row in predictions]),
         key=reader.text("key"),
         config=reader.inside("config").value,
+        versions=reader.inside("versions").value,
+        command=reader.text("command") if "command" in data else "",
     )
 
 

@@ -28,6 +28,8 @@ CSV_COLUMNS = (
 )
 _PLACE = ("layers", "kernel", "settings")
 _SHOWN = ("srocc", "plcc", "krocc", "rmse", "plcc_mapped")
+VERDICT = "against the best"
+_BESIDE = ("published SROCC / PLCC", VERDICT)
 
 
 @dataclass(frozen=True)
@@ -131,25 +133,34 @@ def table_csv(table: CellTable) -> str:
     return grid.comma_separated(headers, rows)
 
 
-def table_markdown(table: CellTable) -> str:
-    """The table as a markdown page: title, stand-in line, rows with the best in bold, notes; no empty columns."""
+def table_rows(table: CellTable) -> tuple[list[str], list[list[str]]]:
+    """Headers and a list of texts per row, as a page shows them; no empty columns."""
     headers = [*_PLACE, "SROCC", "SROCC 95 %", "PLCC", "KROCC", "RMSE", "PLCC mapped"]
-    headers += ["published SROCC / PLCC", "against the best"]
+    headers += _BESIDE
     rows = []
     for row in table.rows:
         spread = {name: grid.with_spread(row.result.scores[name]) for name in _SHOWN}
         interval = grid.interval(row.result.scores["srocc"])
         texts = [*_place_texts(row), spread.pop("srocc"), interval, *spread.values()]
-        texts = [f"**{text}**" if text and row.best else text for text in texts]
         rows.append([*texts, _published_text(row), row.verdict])
+    return grid.filled(headers, rows)
+
+
+def table_markdown(table: CellTable) -> str:
+    """The table as a markdown page: title, stand-in line, rows with the best in bold, notes."""
+    headers, rows = table_rows(table)
+    ours = len(headers) - sum(name in headers for name in _BESIDE)
+    for row, texts in zip(table.rows, rows, strict=True):
+        if row.best:
+            texts[:ours] = [f"**{text}**" if text else text for text in texts[:ours]]
     above = f"> **{table.banner}**\n\n" if table.banner else ""
     notes = "".join(f"- {note}\n" for note in table.notes)
-    return f"# {table.title}\n\n{above}{grid.markdown(*grid.filled(headers, rows))}\n{notes}"
+    return f"# {table.title}\n\n{above}{grid.markdown(headers, rows)}\n{notes}"
 
 
 def table_text(table: CellTable) -> str:
     """The table for a terminal: aligned columns in plain ASCII below title and stand-in line, without the notes."""
-    headers = [*_PLACE, "SROCC (std)", "PLCC (std)", "published", "against the best"]
+    headers = [*_PLACE, "SROCC (std)", "PLCC (std)", "published", VERDICT]
     rows = []
     for row in table.rows:
         scores = [_bracketed(row.result, name) for name in ("srocc", "plcc")]

@@ -11,9 +11,13 @@ from fmcvqa.report.cross import build_cross_table, cross_csv, cross_markdown, cr
 from fmcvqa.report.differences import differences_csv, from_best
 from fmcvqa.report.figures import heatmap_png, scatter_png, splits_png
 from fmcvqa.report.groups import Group, group_results
+from fmcvqa.report.page import FindVideos, report_page
 from fmcvqa.report.results import CellResult, find_results
-from fmcvqa.report.tables import build_table, table_csv, table_markdown, table_text
+from fmcvqa.report.sections import Section, cells_section, direction_section
+from fmcvqa.report.tables import CellTable, build_table, table_csv, table_markdown, table_text
 from fmcvqa.sealed import write_atomic
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class ReportFiles:
 
     Attributes:
         out: The folder.
+        page: Everything in one HTML file.
         groups: One entry per table.
         table3_md: The cross-dataset table, where there are such results.
         table3_csv: The same as CSV.
@@ -63,6 +68,7 @@ class ReportFiles:
     """
 
     out: Path
+    page: Path
     groups: tuple[GroupFiles, ...]
     text: str
     table3_md: Path | None = None
@@ -73,20 +79,25 @@ class ReportFiles:
     def paths(self) -> list[Path]:
         """Every file that was written."""
         crossed = [path for path in (self.table3_md, self.table3_csv) if path is not None]
-        return [path for files in self.groups for path in files.paths] + crossed
+        return [path for files in self.groups for path in files.paths] + crossed + [self.page]
 
 
-def write_report(folder: Path, out: Path) -> ReportFiles:
+def write_report(
+    folder: Path, out: Path, *, find_videos: FindVideos | None = None, progress: bool = False
+) -> ReportFiles:
     """Read the results under a folder and write their tables and figures.
 
     A single group gives ``table.md``, ``table.csv``, ``differences.csv``, ``scatter.png``, ``heatmap.png`` and
-    ``splits.png``; several
-    groups give each its own prefix (the dataset, and what else tells them apart). Cross-dataset results give
-    ``table3.md`` and ``table3.csv`` and, per direction, scatter and heat map. Each file is replaced whole.
+    ``splits.png``; several groups give each its own prefix (the dataset, and what else tells them apart). Cross-dataset
+    results give ``table3.md`` and ``table3.csv`` and, per direction, scatter and heat map. ``report.html`` shows all of
+    them. Each file is replaced whole.
 
     Args:
         folder: What `find_results` takes.
         out: Made if it is not there.
+        find_videos: Gives the files of a result's tested videos by id, for frames in the page; None where none are
+            wanted.
+        progress: Whether to show bars on stderr while frames are read.
 
     Raises:
         ConfigError: If there are no results in ``folder``, or ``out`` is a file.
@@ -98,25 +109,28 @@ def write_report(folder: Path, out: Path) -> ReportFiles:
         raise ConfigError(f"cannot write a report into {out}", found="a file of that name", advice="another --out")
     out.mkdir(parents=True, exist_ok=True)
     crossed = [group for group in groups if group.first.target is not None]
-    written, texts = [], []
-    for group in groups:
-        if group.first.target is None:
-            files, text = _write_group(group, out)
-            texts.append(text)
+    crossed_table = build_cross_table(crossed) if crossed else None
+    directions = {} if crossed_table is None else {one.title: one for one in crossed_table.directions}
+    written, texts, sections = list[GroupFiles](), list[str](), list[Section]()
+    for number, group in enumerate(groups):
+        if crossed_table is not None and group.first.target is not None:
+            written.append(_write_direction(group, out))
+            sections.append(direction_section(f"table-{number}", group, directions[group.title], crossed_table))
         else:
-            files = _write_direction(group, out)
-        written.append(files)
-    if not crossed:
-        return ReportFiles(out, tuple(written), "\n".join(texts), cells=len(results))
-    table = build_cross_table(crossed)
-    table3_md = _write(out / "table3.md", cross_markdown(table).encode())
-    table3_csv = _write(out / "table3.csv", cross_csv(table).encode())
-    text = "\n".join([*texts, cross_text(table)])
-    return ReportFiles(out, tuple(written), text, table3_md, table3_csv, len(results))
+            table = build_table(group)
+            written.append(_write_group(group, table, out))
+            sections.append(cells_section(f"table-{number}", group, table))
+            texts.append(table_text(table))
+    page = _write(out / PAGE, report_page(sections, find_videos=find_videos, progress=progress))
+    if crossed_table is None:
+        return ReportFiles(out, page, tuple(written), "\n".join(texts), cells=len(results))
+    table3_md = _write(out / "table3.md", cross_markdown(crossed_table).encode())
+    table3_csv = _write(out / "table3.csv", cross_csv(crossed_table).encode())
+    text = "\n".join([*texts, cross_text(crossed_table)])
+    return ReportFiles(out, page, tuple(written), text, table3_md, table3_csv, len(results))
 
 
-def _write_group(group: Group, out: Path) -> tuple[GroupFiles, str]:
-    table = build_table(group)
+def _write_group(group: Group, table: CellTable, out: Path) -> GroupFiles:
     prefix = f"{group.slug}_" if group.slug else ""
     pictures = {
         "scatter": scatter_png(group),
@@ -130,8 +144,7 @@ def _write_group(group: Group, out: Path) -> tuple[GroupFiles, str]:
     compared = from_best(group)
     name = out / f"{prefix}differences.csv"
     differences = None if compared is None else _write(name, differences_csv(compared).encode())
-    files = GroupFiles(group, paths["scatter"], paths["heatmap"], table_md, csv, paths["splits"], differences)
-    return files, table_text(table)
+    return GroupFiles(group, paths["scatter"], paths["heatmap"], table_md, csv, paths["splits"], differences)
 
 
 def _write_direction(group: Group, out: Path) -> GroupFiles:

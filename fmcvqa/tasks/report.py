@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,10 @@ _EXAMPLE = """example:
   fmcvqa sweep table1_konvid1k
   fmcvqa report outputs/table1_konvid1k --out reports/table1
 
-writes table.md, table.csv, scatter.png, heatmap.png and splits.png (table3.md and table3.csv for results across
-datasets); several datasets in one folder each get their name before the file's.
+writes report.html, which opens in any browser without network: tables, charts to point at, the worst predictions with
+their frames where the videos are where the run found them; and table.md, table.csv, scatter.png, heatmap.png and
+splits.png (table3.md and table3.csv for results across datasets); several datasets in one folder each get their name
+before the file's.
 """
 
 
@@ -25,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep, of several, or of one cell")
     parser.add_argument("--out", metavar="DIR2", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--no-frames", action="store_true", help="leave the videos' frames out of report.html")
     return parser
 
 
@@ -39,8 +43,10 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = build_parser().parse_args(argv)
     from fmcvqa.report.writing import write_report  # matplotlib: not for --help
+    from fmcvqa.tasks.videos import find_videos
 
-    files = write_report(arguments.folder, arguments.out)
+    frames = None if arguments.no_frames else find_videos
+    files = write_report(arguments.folder, arguments.out, find_videos=frames, progress=sys.stderr.isatty())
     print(files.text)
-    print(f"{files.cells} cells; {len(files.paths)} files in {files.out}")
+    print(f"{files.cells} cells; {len(files.paths)} files in {files.out}; open {files.page}")
     return 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -52,6 +54,7 @@ def run(cfg: DictConfig) -> float:
         target=target[0] if target else None,
         config=plain_config(cfg),
         key=key,
+        command=_command(),
     )
     write_splits_beside(folder, inputs.labelled.ids, evaluation)
     write_result(folder, result)
@@ -60,6 +63,13 @@ def run(cfg: DictConfig) -> float:
     spread = f" (std {score['std']:.4f})" if "std" in score else ""
     print(f"{'+'.join(evaluation.cell.layers)} {evaluation.cell.kernel}: SROCC {objective(result):.4f}{spread}")
     return objective(result)
+
+
+def _command() -> str:
+    """What to type for the running job's cell alone."""
+    hydra = HydraConfig.get()
+    experiment = [] if hydra.job.config_name in (None, "sweep") else [hydra.job.config_name]
+    return shlex.join(["fmcvqa", "sweep", *experiment, *hydra.overrides.task])
 
 
 def objective(result: dict[str, Any]) -> float:

@@ -28,6 +28,7 @@ def test_a_result_holds_what_the_contract_says(tmp_path):
     assert back == written == read_result(tmp_path)
     assert list(back) == [
         "name", "cell", "dataset", "target", "protocol", "scores", "splits", "predictions", "config", "key", "versions",
+        "command",
     ]  # fmt: skip
     assert list(back["scores"]) == SCORES
     assert all(list(score) == ["median", "mean", "std", "ci95"] for score in back["scores"].values())

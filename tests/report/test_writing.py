@@ -7,7 +7,7 @@ from fmcvqa.report.fields import ResultError
 from fmcvqa.report.writing import write_report
 
 LIVE = {"name": "LIVE-VQC", "stand_in": False, "videos": 40, "mos_range": [0, 100]}
-FILES = ["heatmap.png", "scatter.png", "splits.png", "table.csv", "table.md"]
+FILES = ["heatmap.png", "report.html", "scatter.png", "splits.png", "table.csv", "table.md"]
 
 
 def names(folder: Path) -> list[str]:
@@ -43,8 +43,14 @@ def test_several_datasets_a_control_and_a_direction(tmp_path: Path, write) -> No
     write(tmp_path / "in" / "d", dataset=LIVE, target={**LIVE, "name": "KoNViD-1k"})
     files = write_report(tmp_path / "in", tmp_path / "out")
     assert names(files.out) == sorted(
-        [f"{slug}_{name}" for slug in ("konvid-1k", "live-vqc", "permuted") for name in FILES]
-        + ["live-vqc-to-konvid-1k_heatmap.png", "live-vqc-to-konvid-1k_scatter.png", "table3.csv", "table3.md"]
+        [f"{slug}_{name}" for slug in ("konvid-1k", "live-vqc", "permuted") for name in FILES if name != "report.html"]
+        + [
+            "live-vqc-to-konvid-1k_heatmap.png",
+            "live-vqc-to-konvid-1k_scatter.png",
+            "report.html",
+            "table3.csv",
+            "table3.md",
+        ]
     )
     assert [group.group.slug for group in files.groups] == [
         "konvid-1k",

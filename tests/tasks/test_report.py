@@ -36,7 +36,10 @@ def test_prints_the_table_and_where_it_lies(tmp_path: Path, capsys: pytest.Captu
     assert main([str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     assert "Mixed_5b  linear  0.8100 (0.0200)  0.8100 (0.0200)  0.8179 / 0.8118" in printed.out
-    assert printed.out.splitlines()[-1] == f"2 cells; 5 files in {tmp_path / 'out'}"
+    assert (
+        printed.out.splitlines()[-1]
+        == f"2 cells; 6 files in {tmp_path / 'out'}; open {tmp_path / 'out' / 'report.html'}"
+    )
     assert printed.err == ""
     assert (tmp_path / "out" / "table.csv").read_text().count("\n") == 3
 
@@ -46,7 +49,7 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("usage: fmcvqa report [-h] --out DIR2 DIR\n")
+    assert shown.startswith("usage: fmcvqa report [-h] --out DIR2 [--no-frames] DIR\n")
     assert "  fmcvqa report outputs/table1_konvid1k --out reports/table1\n" in shown
 
 

@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,10 @@ def test_a_cell_leaves_a_result_of_the_contract(finished: Finished) -> None:
     for (*layers, kernel), result in results.items():
         assert set(result) == {
             *("name", "cell", "dataset", "target", "protocol", "scores"),
-            *("splits", "predictions", "config", "key", "versions"),
+            *("splits", "predictions", "config", "key", "versions", "command"),
         }
+        assert result["command"].startswith("fmcvqa sweep ")
+        assert f"regressor.kernel={kernel}" in shlex.split(result["command"])
         assert result["name"] == "sweep"
         cell = {"layers": layers, "pools": ["mean", "max"], "kernel": kernel, "C": 1.0, "gamma": "scale"}
         assert {name: result["cell"][name] for name in cell} == cell
