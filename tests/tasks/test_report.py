@@ -38,7 +38,7 @@ def test_prints_the_table_and_where_it_lies(tmp_path: Path, capsys: pytest.Captu
     assert "Mixed_5b  linear  0.8100 (0.0200)  0.8100 (0.0200)  0.8179 / 0.8118" in printed.out
     assert (
         printed.out.splitlines()[-1]
-        == f"2 cells; 6 files in {tmp_path / 'out'}; open {tmp_path / 'out' / 'report.html'}"
+        == f"2 cells; 7 files in {tmp_path / 'out'}; open {tmp_path / 'out' / 'report.html'}"
     )
     assert printed.err == ""
     assert (tmp_path / "out" / "table.csv").read_text().count("\n") == 3
