@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from fmcvqa.data.imagenet import MEAN, STD
+from fmcvqa.data.resize import crop_offset, resize_and_crop
 from fmcvqa.errors import ConfigError, FmcvqaError
 
 
@@ -78,15 +79,22 @@ class Preprocess(nn.Module):
         resizes = (height, width) != tuple(frames.shape[2:])
         if not resizes:  # then nothing outside the crop matters, and need not become float
             frames = _center_crop(frames, self.crop)
-        values = frames.contiguous().to(torch.float32)  # planes resize faster than interleaved colours
-        if resizes:
-            values = functional.interpolate(
-                values, size=(height, width), mode="bilinear", align_corners=False, antialias=True
-            )
-            values = _center_crop(values, self.crop)
+        values = self._resized(frames, (height, width)) if resizes else frames.contiguous().to(torch.float32)
         scale = torch.tensor(self.std, device=values.device).mul_(255.0).view(1, 3, 1, 1)
         shift = torch.tensor(self.mean, device=values.device).mul_(255.0).view(1, 3, 1, 1)
-        return values.sub(shift).div_(scale).contiguous()
+        return values.sub_(shift).div_(scale)
+
+    def _resized(self, frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Frames resized to ``size``, then cropped: a whole batch at once where a GPU is to be kept busy."""
+        if frames.is_cuda:
+            values = functional.interpolate(frames.to(torch.float32), size=size, mode="bilinear", antialias=True)
+            return _center_crop(values, self.crop).contiguous()
+        _check_crop(size, self.crop)
+        kept = size if self.crop is None else (self.crop, self.crop)
+        values = torch.empty(len(frames), 3, *kept, device=frames.device)
+        for frame, out in zip(frames, values, strict=True):
+            resize_and_crop(frame, size, kept, out)
+        return values
 
     def extra_repr(self) -> str:
         """The settings, for printing."""
@@ -106,13 +114,18 @@ def _center_crop(frames: torch.Tensor, crop: int | None) -> torch.Tensor:
     if crop is None:
         return frames
     height, width = frames.shape[2:]
-    if min(height, width) < crop:
+    _check_crop((height, width), crop)
+    top, left = crop_offset(height, crop), crop_offset(width, crop)
+    return frames[:, :, top : top + crop, left : left + crop]
+
+
+def _check_crop(size: tuple[int, int], crop: int | None) -> None:
+    height, width = size
+    if crop is not None and min(size) < crop:
         raise FmcvqaError(
             f"a crop of {crop}x{crop} does not fit frames of {width}x{height}",
-            advice=f"resize={crop}, or a crop of at most {min(height, width)}",
+            advice=f"resize={crop}, or a crop of at most {min(size)}",
         )
-    top, left = round((height - crop) / 2.0), round((width - crop) / 2.0)
-    return frames[:, :, top : top + crop, left : left + crop]
 
 
 def _through_jpeg(frames: torch.Tensor, quality: int) -> torch.Tensor:

@@ -23,6 +23,7 @@ from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import RunningPool
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 
 OnFrames = Callable[[FrameBatch, Mapping[str, Tensor]], None]
@@ -61,13 +62,14 @@ class GramExtractor(lightning.LightningModule):
     Videos may arrive interleaved, the chunks of one video in order.
 
     Args:
-        trunk: The network up to the deepest tap, frozen.
+        network: The network up to the deepest tap; Gram and pooling are float32 or wider whatever its precision.
         on_frames: Called with each chunk and the vectors ``[n, d]`` of its frames by tap, before they are pooled.
     """
 
-    def __init__(self, trunk: Trunk, on_frames: OnFrames | None = None) -> None:
+    def __init__(self, network: Trunk | InferenceTrunk, on_frames: OnFrames | None = None) -> None:
         super().__init__()
-        self.trunk, self._on_frames = trunk, on_frames
+        self.network = network if isinstance(network, InferenceTrunk) else InferenceTrunk(network)
+        self._on_frames = on_frames
         self._pools: dict[str, dict[str, RunningPool]] = {}
         self._void: set[str] = set()
 
@@ -75,11 +77,11 @@ class GramExtractor(lightning.LightningModule):
         """Add a chunk of preprocessed frames ``[n, 3, h, w]``; gives the video's features after its last chunk."""
         if batch.video_id in self._void:
             return None
-        pools = self._pools.setdefault(batch.video_id, {tap: RunningPool() for tap in self.trunk.taps})
+        pools = self._pools.setdefault(batch.video_id, {tap: RunningPool() for tap in self.network.taps})
         if len(batch.frames):
             vectors: dict[str, Tensor] = {}
-            for tap, maps in self.trunk(batch.frames).items():
-                vectors[tap] = tap_vector(maps, pooled=tap in self.trunk.vector_taps)
+            for tap, maps in self.network(batch.frames).items():
+                vectors[tap] = tap_vector(maps, pooled=tap in self.network.vector_taps)
                 pools[tap].update(vectors[tap])
             if self._on_frames is not None:
                 self._on_frames(batch, vectors)
@@ -110,7 +112,7 @@ class _Deliver(Callback):
 
 def extract_features(
     records: Sequence[VideoRecord],
-    trunk: Trunk,
+    network: Trunk | InferenceTrunk,
     recipe: FeatureRecipe,
     decoder: Decoder,
     *,
@@ -127,7 +129,8 @@ def extract_features(
 
     Args:
         records: The videos.
-        trunk: The network; its taps are those of the recipe.
+        network: The network; its taps are those of the recipe. A trunk is made ready in the recipe's precision; one
+            that is ready (and perhaps compiled) is worth keeping from one call to the next.
         recipe: Preprocessing, stride and precision.
         decoder: Reads the files.
         done: Called with the features of each finished video.
@@ -141,7 +144,7 @@ def extract_features(
 
     Raises:
         VideoError: If a video cannot be read and ``failed`` is not given.
-        ConfigError: If ``trainer`` asks for another precision than the recipe.
+        ConfigError: If ``trainer`` or the network has another precision than the recipe.
     """
     arguments = {"precision": recipe.precision, **(trainer or {})}
     if arguments["precision"] != recipe.precision:
@@ -149,7 +152,14 @@ def extract_features(
             f"trainer.precision is {arguments['precision']} but recipe.precision is {recipe.precision}",
             advice="recipe.precision alone, which the stored features are named by",
         )
-    extractor = GramExtractor(trunk, on_frames)
+    arguments["precision"] = "32-true"  # the extractor converts its network itself, once instead of at each call
+    ready = network if isinstance(network, InferenceTrunk) else InferenceTrunk(network, recipe.precision)
+    if ready.precision != recipe.precision:
+        raise ConfigError(
+            f"the network computes in {ready.precision} but recipe.precision is {recipe.precision}",
+            advice=f"InferenceTrunk(trunk, {recipe.precision!r})",
+        )
+    extractor = GramExtractor(ready, on_frames)
 
     def on_done(pooled: PooledFeatures) -> None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -22,10 +24,14 @@ def gram_matrix(maps: Tensor) -> Tensor:
     """
     if maps.ndim != 4:
         raise ValueError(f"feature maps have the shape [n, c, h, w], not {list(maps.shape)}")
-    n, c, h, w = maps.shape
+    _, c, h, w = maps.shape
     with torch.autocast(maps.device.type, enabled=False):
-        flat = maps.reshape(n, c, h * w).to(torch.promote_types(maps.dtype, torch.float32))
-        return torch.bmm(flat, flat.transpose(1, 2)) / (c * h * w)
+        wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        if maps.is_contiguous(memory_format=torch.channels_last):  # as they lie in memory, without a copy
+            pixels = wide.permute(0, 2, 3, 1).flatten(1, 2)
+            return torch.bmm(pixels.transpose(1, 2), pixels).div_(c * h * w)
+        flat = wide.flatten(2)
+        return torch.bmm(flat, flat.transpose(1, 2)).div_(c * h * w)
 
 
 def upper_triangle(matrices: Tensor) -> Tensor:
@@ -37,9 +43,13 @@ def upper_triangle(matrices: Tensor) -> Tensor:
     Returns:
         Vectors ``[n, c (c + 1) / 2]``.
     """
-    c = matrices.shape[-1]
-    rows, columns = torch.triu_indices(c, c, device=matrices.device)
-    return matrices[:, rows, columns]
+    return matrices.flatten(1).index_select(1, _triangle(matrices.shape[-1], matrices.device))
+
+
+@lru_cache(maxsize=8)
+def _triangle(size: int, device: torch.device) -> Tensor:
+    pairs = torch.triu_indices(size, size, device=device)
+    return pairs[0] * size + pairs[1]
 
 
 def gram_vector(maps: Tensor) -> Tensor:

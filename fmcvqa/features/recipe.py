@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError
+from fmcvqa.models.inference import PRECISIONS
 from fmcvqa.models.trunk import BatchNormMode
 
-FORMAT = 1  # raise when the same recipe starts to give other numbers
-_PRECISION = ("32-true", "bf16-mixed", "16-mixed")
+FORMAT = 2  # raise when the same recipe starts to give other numbers
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FeatureRecipe:
         _require(
             self.batchnorm in get_args(BatchNormMode), "batchnorm", self.batchnorm, " or ".join(get_args(BatchNormMode))
         )
-        _require(self.precision in _PRECISION, "precision", self.precision, ", ".join(_PRECISION))
+        _require(self.precision in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
         _require(
             self.jpeg_quality is None or 1 <= self.jpeg_quality <= 100,
             "jpeg_quality",

@@ -18,6 +18,7 @@ from fmcvqa.errors import SomeFailedError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
+from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import BatchNormMode, Trunk
 from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks import multirun
@@ -94,15 +95,17 @@ class Extraction:
             path = str(by_id[video_id].path)
             failures.append({"id": video_id, "path": path, "code": error.code, "error": str(error)})
 
+        loader = dict(self.loader)
+        compiled_frames = loader["chunk_frames"] if loader.pop("compiled") else 0
         extract_features(
             missing,
-            self.trunk,
+            _ready(self.trunk, self.recipe.precision, compiled_frames),
             self.recipe,
             self.decoder,
             done=done,
             failed=failed,
             trainer=self.trainer,
-            **self.loader,
+            **loader,
         )
 
 
@@ -119,6 +122,16 @@ def _write_failures(failures: list[dict[str, str]], done: int) -> None:
         found=f"the features of the other {done} are kept",
         advice=f"mend or remove the files named in {path}, then the same command again",
     )
+
+
+def _ready(trunk: Trunk, precision: str, compiled_frames: int) -> InferenceTrunk:
+    """The network as it runs; jobs in a row that ask for the same share it, compiled or not."""
+    wanted = (id(trunk), precision, compiled_frames)
+    made: dict[object, InferenceTrunk] = multirun.shared.setdefault("networks", {})
+    if wanted not in made:
+        made.clear()
+        made[wanted] = InferenceTrunk(trunk, precision, compiled_frames=compiled_frames)
+    return made[wanted]
 
 
 def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm: BatchNormMode) -> Trunk:

@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.data.preprocess import Preprocess, resized_size
+from fmcvqa.data.resize import resize_and_crop
 from fmcvqa.errors import ConfigError, FmcvqaError
 
 
@@ -36,6 +37,15 @@ def test_equals_torchvision(size: tuple[int, int], resize: int | None, crop: int
         assert result.dtype == torch.float32
         assert result.shape == expected.shape
         torch.testing.assert_close(result, expected, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(("size", "crop"), [((50, 90), (50, 50)), ((90, 50), (50, 50)), ((50, 60), (20, 33))])
+def test_only_the_crop_is_resized_and_every_pixel_is_torchs_own(size: tuple[int, int], crop: tuple[int, int]) -> None:
+    frame = noise(311, 507, 1)[0]
+    out = torch.empty(3, *crop)
+    resize_and_crop(frame, size, crop, out)
+    whole = torch.nn.functional.interpolate(frame[None].float(), size=size, mode="bilinear", antialias=True)
+    torch.testing.assert_close(out, reference.center_crop(whole, list(crop))[0], rtol=0, atol=1e-4)
 
 
 def test_values_by_hand() -> None:

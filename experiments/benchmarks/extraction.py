@@ -1,0 +1,342 @@
+"""How much faster features are extracted than by the authors' pipeline, and how near to the machine's limit.
+
+    python experiments/benchmarks/extraction.py                      # on a generated 960x540 clip; some minutes
+    python experiments/benchmarks/extraction.py clip.mp4             # on your own
+    python experiments/benchmarks/extraction.py --costs costs.png    # cost against length and resolution instead
+
+Both read the same clip in the same run and use the same random weights. The reference
+(``authors_pipeline.py``) goes over it; ours extracts ``--videos`` copies into a store, decoding processes, their
+start, and the store's fsync included, loading (and compiling) the network not. ``ratio`` is frames per second of ours
+over the reference's. ``error`` is the largest difference of a block over its largest value, of the worst block, against
+the reference on the same pixels (without JPEG) in float32. ``peak_share`` is the network's arithmetic per second of the
+whole run, over the best matrix product measured in the precision the network really runs in. The last line is one
+JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import authors_pipeline
+import av
+import numpy as np
+import torch
+import torchvision
+from scipy import ndimage
+from torch.utils.flop_counter import FlopCounterMode
+
+from fmcvqa.data.decoding import Decoder, make_decoder
+from fmcvqa.data.preprocess import Preprocess
+from fmcvqa.data.records import VideoRecord
+from fmcvqa.data.synthetic.clips import encode
+from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.gram import tap_vector
+from fmcvqa.features.pooling import RunningPool
+from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.store import FeatureStore
+from fmcvqa.models.backbones import load_backbone
+from fmcvqa.models.inference import InferenceTrunk
+from fmcvqa.models.trunk import Trunk
+
+TAPS = (("Mixed_5b", "Mixed_5c", "avgpool"), ("Mixed_5b", "Mixed_5c"))
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+SIZES = {"540p": (960, 540), "1080p": (1920, 1080), "4K": (3840, 2160)}
+FRAMES_A_MINUTE = 30 * 60
+
+
+def generate(path: Path, frames: int, size: tuple[int, int], seed: int = 0) -> Path:
+    """A clip of a texture that moves over a blurred one, in H.264 as a phone writes it."""
+    width, height = size
+    rng = np.random.default_rng(seed)
+    coarse = ndimage.gaussian_filter(rng.normal(size=(height + 128, width + 128, 3)), (12, 12, 0))
+    fine = ndimage.gaussian_filter(rng.normal(size=(height, width, 3)), (1, 1, 0))
+    picture = 128 + 45 * coarse / coarse.std()
+
+    def images() -> Iterator[np.ndarray]:
+        for k in range(frames):
+            shift = round(30 * (1 + np.sin(k / 20)))
+            view = picture[shift : shift + height, 2 * shift : 2 * shift + width]
+            yield np.clip(view + 12 * fine / fine.std(), 0, 255).astype(np.uint8)
+
+    path.write_bytes(encode(images(), np.full(frames, 27), 30, (height, width)))
+    return path
+
+
+def seconds_of(work: Callable[[], object], at_least: float = 0.4) -> float:
+    """Seconds of one call, the best of as many as fit."""
+    work()
+    best, spent = float("inf"), 0.0
+    while spent < at_least:
+        start = time.perf_counter()
+        work()
+        spent += (last := time.perf_counter() - start)
+        best = min(best, last)
+    return best
+
+
+def peak_gflops(dtype: torch.dtype) -> float:
+    """The best of a matrix product and a 1x1 convolution, which go through different libraries."""
+    n = 2048
+    a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
+    maps = torch.randn(4, 512, 64, 64).to(dtype=dtype, memory_format=torch.channels_last)
+    convolution = torch.nn.Conv2d(512, 512, 1).to(dtype=dtype, memory_format=torch.channels_last)
+    with torch.no_grad():
+        product = 2 * n**3 / seconds_of(lambda: a @ b)
+        return max(product, 2 * 4 * 64 * 64 * 512 * 512 / seconds_of(lambda: convolution(maps))) / 1e9
+
+
+def gflop_a_frame(network: InferenceTrunk) -> float:
+    """Multiplications and additions of the network for one 299-pixel frame, 1e9."""
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 299, 299))
+    return counter.get_total_flops() / 1e9
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="fmcvqa-benchmark-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+class Ours:
+    """Our extraction with one set of taps in one precision, ready to run."""
+
+    def __init__(self, taps: tuple[str, ...], precision: str, options: argparse.Namespace) -> None:
+        decoder = make_decoder(options.decoder)
+        trunk = Trunk("inception_v3", taps, "none")
+        recipe = FeatureRecipe(taps=taps, precision=precision)
+        self.recipe = recipe.bind(
+            backbone=trunk.name,
+            weights=trunk.fingerprint(),
+            decoder=decoder.name,
+            decoder_version=decoder.version(),
+        )
+        self.decoder: Decoder = decoder
+        self.options = options
+        start = time.perf_counter()
+        frames = options.chunk_frames
+        self.network = InferenceTrunk(trunk, precision, compiled_frames=frames if options.compile else 0)
+        self.network(torch.zeros(frames, 3, 299, 299))
+        self.ready_seconds = time.perf_counter() - start
+
+    def run(self, clip: Path, videos: int) -> tuple[float, PooledFeatures, int]:
+        """Extract copies into a store; frames per second, the last one's features and the bytes of its entry."""
+        with folder() as cache:
+            store = FeatureStore(cache, "benchmark", self.recipe)
+            records = {f"video{k}": VideoRecord(f"video{k}", clip, 3.0) for k in range(videos)}
+            found: list[PooledFeatures] = []
+
+            def done(pooled: PooledFeatures) -> None:
+                store.write(records[pooled.video_id], pooled.blocks, frames=pooled.frames, reader=pooled.reader)
+                found.append(pooled)
+
+            start = time.perf_counter()
+            extract_features(
+                list(records.values()),
+                self.network,
+                self.recipe,
+                self.decoder,
+                done=done,
+                num_workers=self.options.workers,
+                chunk_frames=self.options.chunk_frames,
+                trainer={"accelerator": "cpu", "devices": 1},
+                progress=False,
+            )
+            seconds = time.perf_counter() - start
+            entry = store.path(found[-1].video_id).stat().st_size
+            return sum(pooled.frames for pooled in found) / seconds, found[-1], entry
+
+    def stages(self, clip: Path) -> dict[str, float]:
+        """Milliseconds a frame of each stage alone, with all cores to itself; the store's per video."""
+        count, start = 0, time.perf_counter()
+        chunk: list[np.ndarray] = []
+        for _, frame in self.decoder.frames(clip):
+            count += 1
+            if len(chunk) < self.options.chunk_frames:
+                chunk.append(np.array(frame))
+        decode = (time.perf_counter() - start) / count
+        frames, preprocess = torch.from_numpy(np.stack(chunk)).permute(0, 3, 1, 2), Preprocess()
+        inputs = preprocess(frames)
+        maps = self.network(inputs)
+        vectors = self._vectors(maps)
+        pools = {tap: RunningPool() for tap in maps}
+        n = len(chunk)
+        named = {
+            "decode": decode,
+            "resize": seconds_of(lambda: preprocess(frames)) / n,
+            "network": seconds_of(lambda: self.network(inputs)) / n,
+            "gram": seconds_of(lambda: self._vectors(maps)) / n,
+            "pool": seconds_of(lambda: [pools[tap].update(vectors[tap]) for tap in maps]) / n,
+        }
+        with folder() as cache:
+            store, record = FeatureStore(cache, "benchmark", self.recipe), VideoRecord("video", clip, 3.0)
+            blocks = {(tap, pool): v.numpy() for tap in maps for pool, v in pools[tap].result().items()}
+            named["store_per_video"] = seconds_of(lambda: store.write(record, blocks, frames=1, reader="pyav"))
+        return {stage: round(1e3 * seconds, 3) for stage, seconds in named.items()}
+
+    def _vectors(self, maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {tap: tap_vector(m, pooled=tap in self.network.vector_taps) for tap, m in maps.items()}
+
+
+def error_of(found: dict[Any, np.ndarray], expected: dict[Any, np.ndarray]) -> float:
+    """Largest difference over largest value of the block, of the worst block."""
+    return max(float(np.abs(found[k] - expected[k]).max() / np.abs(expected[k]).max()) for k in expected)
+
+
+def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Reference and ours over the same clip, one row a precision."""
+    network = authors_pipeline.pruned(load_backbone("inception_v3", "none"), taps)
+    with folder() as scratch:
+        expected, frames, _ = authors_pipeline.video_features(clip, network, scratch, jpeg=False)
+    ours = {name: Ours(taps, precision, options) for name, precision in PRECISIONS.items()}
+    reference, kept = 0.0, 0
+    runs: dict[str, Any] = {}
+    for _ in range(options.rounds):  # in turn, so that a machine that others use is as fast for both
+        with folder() as scratch:
+            start = time.perf_counter()
+            _, _, kept = authors_pipeline.video_features(clip, network, scratch)
+            reference = max(reference, frames / (time.perf_counter() - start))
+        for name, one in ours.items():
+            runs[name] = max(runs.get(name, (0.0,)), one.run(clip, options.videos), key=lambda run: run[0])
+    rows = {}
+    for name, one in ours.items():
+        speed, pooled, entry = runs[name]
+        gflop, peak = gflop_a_frame(one.network), peak_gflops(one.network.dtype)
+        rows[name] = {
+            "fps": speed,
+            "reference_fps": reference,
+            "ratio": speed / reference,
+            "error": error_of(pooled.blocks, expected),
+            "gflop_a_frame": gflop,
+            "peak_gflops": peak,
+            "peak_share": speed * gflop / peak,
+            "computes_in": str(one.network.dtype).removeprefix("torch."),
+            "ready_seconds": one.ready_seconds,
+            "stages_ms": one.stages(clip),
+            "bytes_a_video": entry,
+            "reference_bytes_a_video": kept,
+        }
+        print(
+            f"{'+'.join(taps):26s} {name}: {speed:.2f} frames/s, reference {reference:.2f}: {speed / reference:.2f}x, "
+            f"error {rows[name]['error']:.1e}, {gflop:.1f} GFLOP a frame, {100 * rows[name]['peak_share']:.0f} % of "
+            f"{peak:.0f} GFLOP/s ({rows[name]['computes_in']})",
+            flush=True,
+        )
+    return rows
+
+
+def resolutions(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Seconds per minute of video (30 frames/s) and peak memory at each resolution, three taps in float32."""
+    ours, found = Ours(TAPS[0], PRECISIONS["fp32"], options), {}
+    with folder() as scratch:
+        for name, size in SIZES.items():
+            clip = generate(scratch / f"{name}.mp4", options.frames_a_size, size)
+            speed, _, _ = ours.run(clip, 1)
+            found[name] = {"seconds_a_minute": FRAMES_A_MINUTE / speed, **ours.stages(clip)}
+            stages = ", ".join(f"{k} {v}" for k, v in found[name].items() if k != "seconds_a_minute")
+            print(f"{name}: {FRAMES_A_MINUTE / speed:.0f} s per minute of video; ms: {stages}", flush=True)
+    return found
+
+
+def costs(picture: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Cost against length and resolution, as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    ours, lengths = Ours(TAPS[1], PRECISIONS["fp32"], options), [30, 60, 120, 240, 480]
+    by_length, memory = [], []
+    with folder() as scratch:
+        for frames in lengths:
+            clip = generate(scratch / f"{frames}.mp4", frames, SIZES["540p"])
+            by_length.append(frames / ours.run(clip, 1)[0])
+            memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+            print(f"{frames} frames: {by_length[-1]:.1f} s, peak {memory[-1]:.2f} GiB", flush=True)
+    by_size = resolutions(options)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    left.plot(lengths, by_length, "o-", color="#0072B2")
+    left.set(xlabel="frames at 960x540", ylabel="seconds (Mixed_5b + Mixed_5c)", ylim=0)
+    beside = left.twinx()
+    beside.plot(lengths, memory, "s--", color="#D55E00")
+    beside.set(ylabel="peak memory so far, GiB (dashed)", ylim=(0, 1.5))
+    bottom = np.zeros(len(by_size))
+    colours = {"network": "#0072B2", "gram": "#56B4E9", "resize": "#009E73", "decode": "#D55E00"}
+    for stage, colour in colours.items():
+        values = np.array([row[stage] for row in by_size.values()])
+        right.bar(list(by_size), values, bottom=bottom, label=stage, color=colour)
+        bottom += values
+    right.set(ylabel="ms a frame, stages alone (three taps)")
+    right.legend(frameon=False)
+    figure.savefig(picture, dpi=110)
+    return {"lengths": lengths, "seconds": by_length, "peak_gib": memory, "resolutions": by_size}
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on and with."""
+    info = Path("/proc/cpuinfo")
+    names = [
+        line for line in (info.read_text().splitlines() if info.is_file() else []) if line.startswith("model name")
+    ]
+    return {
+        "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__}
+        | {"torchvision": torchvision.__version__, "av": av.__version__, "ffmpeg": av.ffmpeg_version_info},
+    }
+
+
+def main() -> None:
+    """Run both and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", nargs="?", type=Path, metavar="CLIP", help="default: a generated one of 960x540")
+    parser.add_argument("--frames", type=int, default=96, help="of the generated clip")
+    parser.add_argument("--videos", type=int, default=3, help="copies that ours extracts in a row")
+    parser.add_argument("--rounds", type=int, default=2, help="of each in turn; the best counts")
+    parser.add_argument("--workers", type=int, default=1, help="decoding child processes")
+    parser.add_argument("--chunk-frames", type=int, default=16)
+    parser.add_argument("--decoder", default="pyav")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="torch.compile")
+    parser.add_argument("--frames-a-size", type=int, default=24, help="of the 540p, 1080p and 4K clips")
+    parser.add_argument("--only", type=int, choices=[2, 3], help="one set of taps, without the resolutions")
+    parser.add_argument("--costs", type=Path, metavar="PNG", help="plot cost against length and resolution instead")
+    options = parser.parse_args()
+    named = {name: value for name, value in vars(options).items() if name not in ("clip", "costs")}
+    result: dict[str, Any] = {"benchmark": "extraction", "options": named, "machine": machine()}
+    if options.costs:
+        print(json.dumps(result | {"benchmark": "extraction costs", **costs(options.costs, options)}))
+        return
+    with folder() as scratch:
+        clip = options.clip or generate(scratch / "generated.mp4", options.frames, SIZES["540p"])
+        sets = [taps for taps in TAPS if options.only in (None, len(taps))]
+        rows = {"+".join(taps): compare(clip, taps, options) for taps in sets}
+    for field in ("ratio", "error", "peak_share"):
+        result[field] = {
+            taps: {name: float(f"{row[field]:.4g}") for name, row in by.items()} for taps, by in rows.items()
+        }
+    result["rows"] = rows
+    if options.only is None:
+        result["resolutions"] = resolutions(options)
+    result["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The network as extraction runs it against the trunk it was made from."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import inception_v3
+
+from fmcvqa.errors import ConfigError
+from fmcvqa.models import inference
+from fmcvqa.models.backbones import BACKBONES
+from fmcvqa.models.inference import InferenceTrunk
+from fmcvqa.models.trunk import Trunk
+
+
+def frames(n: int = 2, size: int = 107) -> torch.Tensor:
+    return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    assert list(found) == list(expected)
+    return max(float((found[tap].float() - m).abs().max() / m.abs().max()) for tap, m in expected.items())
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """InceptionV3 that needs the re-scaled input, with running statistics that are not trivial."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        network = inception_v3(weights=None, init_weights=False, transform_input=True)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.running_mean, std=0.1)
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
+                nn.init.normal_(module.weight, 1.0, 0.1)
+                nn.init.normal_(module.bias, std=0.1)
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("batchnorm", ["eval", "per_frame"])
+def test_rescaling_and_statistics_are_folded_exactly(weights: Path, batchnorm: Any) -> None:
+    trunk = Trunk("inception_v3", ("Mixed_5b", "Mixed_5c"), weights, batchnorm=batchnorm)
+    before = trunk.fingerprint()
+    network = InferenceTrunk(trunk)
+    maps = network(frames())
+    assert difference(maps, trunk(frames())) < 1e-5  # rounding, which normalising by the frame amplifies
+    if batchnorm == "eval":
+        assert all(m.is_contiguous(memory_format=torch.channels_last) for m in maps.values())
+    assert not any(type(module) is nn.BatchNorm2d for module in network.modules())
+    assert trunk.transform_input and trunk.fingerprint() == before
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "inception_v3"])
+def test_other_backbones_give_the_same_maps(name: str) -> None:
+    trunk = Trunk(name, BACKBONES[name].taps, "none")
+    assert difference(InferenceTrunk(trunk)(frames(1, 96)), trunk(frames(1, 96))) < 5e-6
+
+
+def test_a_tap_before_its_normalisation_stays_as_it_was(weights: Path) -> None:
+    taps = ("Conv2d_1a_3x3.conv", "Conv2d_1a_3x3", "Conv2d_2a_3x3.bn")
+    trunk = Trunk("inception_v3", taps, weights)
+    network = InferenceTrunk(trunk)
+    assert difference(network(frames()), trunk(frames())) < 5e-6
+    assert [type(m) for m in network.modules()].count(nn.BatchNorm2d) == 1
+
+
+def test_half_precision_is_computed_in_where_the_processor_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = Trunk("squeezenet1_1", ("features.3",), "none")
+    monkeypatch.setattr(inference, "_cpu_computes_in", lambda dtype: True)
+    maps = InferenceTrunk(trunk, "bf16-mixed")(frames(1, 40))
+    assert maps["features.3"].dtype == torch.bfloat16
+    assert 1e-5 < difference(maps, trunk(frames(1, 40))) < 1.5e-2
+    assert {p.dtype for p in trunk.parameters()} == {torch.float32}
+
+
+def test_a_processor_without_it_computes_in_float32_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trunk = Trunk("squeezenet1_1", ("features.3",), "none")
+    monkeypatch.setattr(inference, "_cpu_computes_in", lambda dtype: dtype == torch.float32)
+    network = InferenceTrunk(trunk, "bf16-mixed")
+    with caplog.at_level(logging.WARNING):
+        maps, _ = network(frames(1, 40)), network(frames(1, 40))
+    assert maps["features.3"].dtype == torch.float32
+    assert difference(maps, trunk(frames(1, 40))) < 5e-6
+    assert caplog.messages == ["this CPU has no bfloat16 arithmetic: the network runs in float32"]
+
+
+def test_only_whole_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def compiled(body: nn.Module, **_: Any) -> Any:
+        return lambda x: seen.append(len(x)) or body(x)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    trunk = Trunk("squeezenet1_1", ("features.3",), "none")
+    network = InferenceTrunk(trunk, compiled_frames=3)
+    for n in (3, 2, 3):
+        assert difference(network(frames(n, 40)), trunk(frames(n, 40))) < 5e-6
+    assert seen == [3, 3]
+
+
+@pytest.mark.release
+def test_a_compiled_network_gives_the_same_maps() -> None:
+    trunk = Trunk("squeezenet1_1", ("features.3", "features.6"), "none")
+    network = InferenceTrunk(trunk, compiled_frames=2)
+    assert difference(network(frames()), trunk(frames())) < 5e-6
+
+
+def test_unknown_precision() -> None:
+    with pytest.raises(ConfigError) as caught:
+        InferenceTrunk(Trunk("squeezenet1_1", ("features.3",), "none"), "bf16")
+    assert str(caught.value) == "there is no precision 'bf16'. Found: 32-true, bf16-mixed, 16-mixed"
