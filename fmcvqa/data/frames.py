@@ -16,10 +16,10 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset
 
-from fmcvqa.data.decoding import CHUNK_BYTES, DecodedChunk, DecodePool, Decoder, make_decoder
+from fmcvqa.data.decoding import CHUNK_BYTES, DecodedChunk, DecodePool, Decoder, TorchCodecDecoder, make_decoder
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import DatasetError, VideoError
+from fmcvqa.errors import ConfigError, DatasetError, VideoError
 
 Stream = Generator["FrameBatch", None, None]
 
@@ -53,7 +53,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
 
     Args:
         videos: Records, or files whose names without ending become the ids.
-        decoder: ``"pyav"``, ``"decord"`` or a decoder object whose class is importable by name.
+        decoder: ``"pyav"``, ``"decord"``, ``"torchcodec"`` or a decoder object whose class is importable by name.
         stride: Keep the frames whose index is a multiple of this.
         chunk_frames: At most so many frames a batch; large frames make smaller batches.
         num_workers: Decoding child processes; 0 decodes in this process, without protection against bad files.
@@ -92,6 +92,9 @@ class VideoFrameDataModule(lightning.LightningDataModule):
             chunk_bytes=chunk_bytes,
             timeout_seconds=timeout_seconds,
         )
+        if num_workers and isinstance(self.pool.decoder, TorchCodecDecoder) and self.pool.decoder.on_device:
+            problem = f"num_workers is {num_workers}, but a decoder that leaves frames on the GPU runs in this process"
+            raise ConfigError(problem, advice="num_workers=0")
         self.preprocess = preprocess
         self.on_failure = on_failure
         self._streams: WeakSet[Stream] = WeakSet()
@@ -135,6 +138,9 @@ class VideoFrameDataModule(lightning.LightningDataModule):
 
     def _stream(self, shuffle: bool) -> Stream:
         videos = _of_this_rank(self._shuffled() if shuffle else self.videos)
+        if isinstance(self.pool.decoder, TorchCodecDecoder) and self.pool.decoder.on_device:
+            yield from self._stream_on_device(videos, self.pool.decoder)
+            return
         with closing(self.pool.decode(videos)) as items:
             for item in items:
                 if isinstance(item, DecodedChunk):
@@ -143,6 +149,23 @@ class VideoFrameDataModule(lightning.LightningDataModule):
                     raise item.error
                 else:
                     self.on_failure(item.video_id, item.error)
+
+    def _stream_on_device(self, videos: list[tuple[str, str | Path]], decoder: TorchCodecDecoder) -> Stream:
+        """Frames that never leave the GPU; a chunk is handed out after the one behind it, as in ``chunks``."""
+        for video_id, path in videos:
+            try:
+                pool = self.pool
+                chunks = decoder.tensors(
+                    path, stride=pool.stride, chunk_frames=pool.chunk_frames, chunk_bytes=pool.chunk_bytes
+                )
+                pending = next(chunks, None)
+                while pending is not None:
+                    (frames, indices), pending = pending, next(chunks, None)
+                    yield FrameBatch(frames.permute(0, 3, 1, 2), list(indices), video_id, pending is None, decoder.name)
+            except VideoError as error:
+                if self.on_failure is None:
+                    raise
+                self.on_failure(video_id, error)
 
     def _shuffled(self) -> list[tuple[str, str | Path]]:
         return [self.videos[k] for k in torch.randperm(len(self.videos)).tolist()]

@@ -427,7 +427,7 @@ def test_wrong_numbers() -> None:
     assert str(caught.value) == "decoder.max_frames is -1. Try: give a number of at least 1"
     with pytest.raises(ConfigError) as caught:
         make_decoder("opencv")
-    assert str(caught.value) == "there is no decoder 'opencv'. Found: pyav, decord. Try: decoder=pyav"
+    assert str(caught.value) == "there is no decoder 'opencv'. Found: pyav, decord, torchcodec. Try: decoder=pyav"
 
 
 def test_versions_name_ffmpeg() -> None:

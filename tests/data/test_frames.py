@@ -224,4 +224,4 @@ def test_two_videos_of_one_id(tmp_path: Path) -> None:
 def test_unknown_decoder(clips: list[Path]) -> None:
     with pytest.raises(ConfigError) as caught:
         VideoFrameDataModule(clips, decoder="opencv")
-    assert str(caught.value) == "there is no decoder 'opencv'. Found: pyav, decord. Try: decoder=pyav"
+    assert str(caught.value) == "there is no decoder 'opencv'. Found: pyav, decord, torchcodec. Try: decoder=pyav"

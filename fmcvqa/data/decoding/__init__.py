@@ -1,9 +1,12 @@
-"""Videos to frames: two decoders behind one protocol, and child processes that run them; no torch here."""
+"""Videos to frames: three decoders behind one protocol, and child processes that run them; no torch here."""
+
+from collections.abc import Callable
 
 from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Decoder
 from fmcvqa.data.decoding.decord import DecordDecoder
 from fmcvqa.data.decoding.pool import DecodedChunk, DecodePool, FailedVideo
 from fmcvqa.data.decoding.pyav import PyAVDecoder
+from fmcvqa.data.decoding.torchcodec import TorchCodecDecoder
 from fmcvqa.errors import ConfigError
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "DecordDecoder",
     "FailedVideo",
     "PyAVDecoder",
+    "TorchCodecDecoder",
     "make_decoder",
 ]
 
@@ -27,9 +31,13 @@ def make_decoder(decoder: str | Decoder) -> Decoder:
         ConfigError: If there is no decoder of that name, or this machine cannot run it.
     """
     if isinstance(decoder, str):
-        known: dict[str, type[PyAVDecoder] | type[DecordDecoder]] = {"pyav": PyAVDecoder, "decord": DecordDecoder}
+        known: dict[str, Callable[[], Decoder]] = {
+            "pyav": PyAVDecoder,
+            "decord": DecordDecoder,
+            "torchcodec": TorchCodecDecoder,
+        }
         if decoder not in known:
-            raise ConfigError(f"there is no decoder {decoder!r}", found="pyav, decord", advice="decoder=pyav")
+            raise ConfigError(f"there is no decoder {decoder!r}", found=", ".join(known), advice="decoder=pyav")
         decoder = known[decoder]()
     decoder.version()
     return decoder

@@ -14,22 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import av
-from av.container import InputContainer
-from av.video.stream import VideoStream
-
 from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
 from fmcvqa.data.decoding.clock import FrameIndex
 from fmcvqa.data.decoding.opening import opened
+from fmcvqa.data.decoding.plain import EIGHT_BIT, count_plain
 from fmcvqa.data.decoding.pyav import PyAVDecoder
-from fmcvqa.data.decoding.reading import display_matrix
 from fmcvqa.errors import ConfigError, VideoError
 
 # What is certified byte for byte against PyAV in the tests.
 _CODECS = {"h264", "mpeg4"}
-_PIXELS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _CONTAINERS = ("mov", "avi")
-_ROTATIONS = {(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)}  # and no mirror
 _EOF_RETRIES = "2048"  # without a limit a file that ends early is read for ever
 _FFMPEG = {"0.6.0": "4.1.6"}  # what the wheels carry; decord itself does not tell
 
@@ -136,32 +130,13 @@ def _inspect(path: Path, stamp: tuple[int, ...], decoder: DecordDecoder) -> tupl
         plain = (
             container.format.name.startswith(_CONTAINERS)
             and context.name in _CODECS
-            and pixels in _PIXELS
+            and pixels in EIGHT_BIT
             and (even or "444" in pixels)
             and 0 < frame_bytes * stream.frames <= decoder.memory_bytes
         )
-        if plain and _count_plain(container, stream) == stream.frames:
+        if plain and count_plain(container, stream) == stream.frames:
             return stream.frames, frame_bytes
     return 0, 0
-
-
-def _count_plain(container: InputContainer, stream: VideoStream) -> int:
-    """Number of packets if each is one frame to be shown as coded, in a file that starts with a key frame; else 0."""
-    count, first_key, frame = 0, None, None
-    try:
-        for packet in container.demux(stream):
-            frame = frame or next(iter(packet.decode()), None)
-            if packet.size == 0:
-                continue
-            first_key = packet.pts if first_key is None and packet.is_keyframe else first_key
-            if packet.is_discard or packet.is_corrupt or packet.pts is None or first_key is None:
-                return 0
-            if packet.pts < first_key:
-                return 0
-            count += 1
-    except av.FFmpegError:
-        return 0  # PyAV will say what is wrong
-    return count if frame is not None and display_matrix(frame) in _ROTATIONS else 0
 
 
 def _import_decord() -> Any:

@@ -1,0 +1,196 @@
+"""Frames by torchcodec for the files it reads right, by PyAV for the rest; on a GPU by NVDEC.
+
+torchcodec brings no FFmpeg: it uses the system's, whose version is part of ours. On 8-bit files that hold one frame per
+packet it gives PyAV's bytes; where the two would differ or a packet may hold anything else, PyAV reads. Damage inside a
+packet it may conceal in silence: use it for corpora you trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
+from fmcvqa.data.decoding.clock import FrameIndex
+from fmcvqa.data.decoding.opening import opened
+from fmcvqa.data.decoding.plain import EIGHT_BIT, count_plain
+from fmcvqa.data.decoding.pyav import PyAVDecoder
+from fmcvqa.errors import ConfigError, VideoError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # not at import: the children of the other decoders do without torch
+
+# What is certified byte for byte against PyAV in the tests.
+_CODECS = {"h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1", "mjpeg"}
+_CONTAINERS = ("mov", "matroska", "avi")
+
+
+@dataclass(frozen=True)
+class TorchCodecDecoder:
+    """Reads frames with torchcodec where a look at the packets says it is right, with PyAV elsewhere.
+
+    Args:
+        threads: Decoding threads.
+        max_pixels: Refuse larger frames (width x height).
+        max_frames: Refuse longer videos.
+        device: ``cpu``, or ``cuda`` for NVDEC: frames then stay on the GPU, decoded in this process
+            (``loader.num_workers=0``). The GPU's pixels differ a little from the CPU's; the version says which.
+
+    Raises:
+        ConfigError: If a number is not positive or there is no such device.
+    """
+
+    threads: int = 1
+    max_pixels: int = MAX_PIXELS
+    max_frames: int = MAX_FRAMES
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.device not in ("cpu", "cuda"):
+            raise ConfigError(f"decoder.device is {self.device!r}", advice="decoder.device = cpu or cuda")
+        self._pyav  # noqa: B018 - checks the numbers
+
+    @property
+    def _pyav(self) -> PyAVDecoder:
+        return PyAVDecoder(self.threads, self.max_pixels, self.max_frames)
+
+    @property
+    def name(self) -> str:
+        """``torchcodec``."""
+        return "torchcodec"
+
+    @property
+    def on_device(self) -> bool:
+        """Whether frames stay on the GPU: :meth:`tensors` is then to be used instead of children."""
+        return self.device == "cuda"
+
+    def version(self) -> str:
+        """Library versions: torchcodec with the system's FFmpeg, the device, and what reads the other files.
+
+        Raises:
+            ConfigError: If torchcodec cannot be loaded, or there is no CUDA device for ``device=cuda``.
+        """
+        torchcodec = _import_torchcodec()
+        if self.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise ConfigError(
+                    "decoder.device=cuda asks for NVDEC, but there is no CUDA device here", advice="decoder.device=cpu"
+                )
+        ffmpeg = torchcodec._core.get_ffmpeg_library_versions()["ffmpeg_version"]
+        return f"torchcodec {torchcodec.__version__} (FFmpeg {ffmpeg}) on {self.device}, else {self._pyav.version()}"
+
+    def reader_for(self, path: str | Path) -> str:
+        """``torchcodec`` or ``pyav``.
+
+        Raises:
+            VideoError: If the file cannot be opened at all.
+        """
+        return "torchcodec" if self._suited(path)[0] else "pyav"
+
+    def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:
+        """Yields every ``stride``-th frame as uint8 RGB ``[h, w, 3]``; see `Decoder`."""
+        count, frame_bytes = self._suited(path)
+        if not count:
+            yield from self._pyav.frames(path, stride=stride)
+            return
+        for batch, indices in self._batches(path, stride, max(1, CHUNK_BYTES // frame_bytes)):
+            yield from zip(indices, batch.cpu().numpy(), strict=True)
+
+    def tensors(
+        self, path: str | Path, *, stride: int, chunk_frames: int, chunk_bytes: int
+    ) -> Iterator[tuple[Tensor, list[FrameIndex]]]:
+        """Yields frames as they lie on the device, for NVDEC.
+
+        Args:
+            path: The video file.
+            stride: Keep the frames whose index is a multiple of this.
+            chunk_frames: At most so many frames at once.
+            chunk_bytes: At most so many bytes at once, but at least one frame.
+
+        Yields:
+            uint8 ``[n, h, w, 3]`` and the frames' indices.
+
+        Raises:
+            VideoError: If the file is unreadable, damaged, or none that torchcodec reads right.
+        """
+        count, frame_bytes = self._suited(path)
+        if not count:
+            raise VideoError(
+                "E_NO_VIDEO",
+                f"the video {shown(path)} is not of a kind that is decoded on the GPU",
+                found="only 8-bit files with one frame per packet in MP4, Matroska or AVI are",
+                advice="decoder=pyav for this file",
+            )
+        yield from self._batches(path, stride, max(1, min(chunk_frames, chunk_bytes // frame_bytes)))
+
+    def _batches(self, path: str | Path, stride: int, frames: int) -> Iterator[tuple[Tensor, list[FrameIndex]]]:
+        count, _ = self._suited(path)
+        torchcodec = _import_torchcodec()
+        first: float | None = None
+        try:
+            decoder = torchcodec.decoders.VideoDecoder(
+                str(Path(path).absolute()),  # an absolute path cannot be an address
+                dimension_order="NHWC",
+                num_ffmpeg_threads=self.threads,
+                device=self.device,
+                seek_mode="exact",  # the other one gives wrong frames at variable rates
+            )
+            if len(decoder) != count:
+                found = f"{len(decoder)} of {count} frames"
+                raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE)
+            for start in range(0, count, frames * stride):
+                stop = min(start + frames * stride, count)
+                batch = decoder.get_frames_in_range(start, stop, stride)
+                first = first if first is not None else float(batch.pts_seconds[0])
+                times = [float(seconds) - first for seconds in batch.pts_seconds]
+                yield batch.data, [FrameIndex(start + k * stride, time) for k, time in enumerate(times)]
+        except (RuntimeError, ValueError, IndexError) as error:  # it has no errors of its own
+            found = "torchcodec could not read it to its end"
+            raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE) from error
+
+    def _suited(self, path: str | Path) -> tuple[int, int]:
+        """Number of frames and bytes of one if torchcodec reads this file right, else zeros."""
+        try:
+            status = Path(path).stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            str(path).encode()
+        except (OSError, ValueError):
+            return 0, 0  # PyAV says why, or reads a name that torchcodec cannot
+        return _inspect(Path(path).absolute(), stamp, self.max_pixels, self.max_frames)
+
+
+@lru_cache(maxsize=8)
+def _inspect(path: Path, stamp: tuple[int, ...], max_pixels: int, max_frames: int) -> tuple[int, int]:
+    """Reads all packets and decodes one frame with PyAV, 5-70 ms (ECOSYSTEM, "Decoding")."""
+    with opened(path, max_pixels=max_pixels, max_frames=max_frames) as (container, stream):
+        context = stream.codec_context
+        pixels = context.pix_fmt or ""
+        even = context.width % 2 == 0 and context.height % 2 == 0
+        plain = (
+            container.format.name.startswith(_CONTAINERS)
+            and context.name in _CODECS
+            and pixels in EIGHT_BIT
+            and (even or "444" in pixels)
+        )
+        count = count_plain(container, stream) if plain else 0
+        return (count, 3 * context.width * context.height) if 0 < count <= max_frames else (0, 0)
+
+
+def _import_torchcodec() -> Any:
+    try:
+        import torchcodec
+        import torchcodec._core
+        import torchcodec.decoders
+    except (ImportError, OSError, RuntimeError) as error:  # what it raises without FFmpeg has changed over time
+        raise ConfigError(
+            "decoder=torchcodec asks for torchcodec, which cannot be loaded",
+            found=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            advice="pip install 'fmcvqa[torchcodec]' and the system's FFmpeg (Debian: apt-get install ffmpeg), or "
+            "decoder=pyav, which reads the same frames everywhere",
+        ) from error
+    return torchcodec
