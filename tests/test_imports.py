@@ -27,6 +27,7 @@ FLOORS = {
     "report": 5,
     "tasks": 6,
     "cli": 7,
+    "__main__": 8,
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

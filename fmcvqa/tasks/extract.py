@@ -23,6 +23,7 @@ from fmcvqa.models.trunk import BatchNormMode, Trunk
 from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks import multirun
 from fmcvqa.tasks.job import job_folder, plain_config
+from fmcvqa.tasks.sharding import gathered, shard_of, speaks
 
 log = logging.getLogger(__name__)
 FAILURES = "failures.jsonl"
@@ -36,10 +37,12 @@ def run(cfg: DictConfig) -> float:
         SomeFailedError: If videos could not be read; the others are in the store.
     """
     dataset: VideoDataset = instantiate(cfg.data)
-    records = dataset.records()
+    records = shard_of(dataset.records(), cfg.shard)
     extraction = Extraction.from_config(cfg)
     store = extraction.ensure(dataset.name, records)
-    print(f"{len(records)} videos of {dataset.name}: features in {store.folder}")
+    if speaks():
+        part = f" (shard {cfg.shard})" if cfg.shard else ""
+        print(f"{len(records)} videos of {dataset.name}{part}: features in {store.folder}")
     return float(len(records))
 
 
@@ -82,6 +85,7 @@ class Extraction:
         failures: list[dict[str, str]] = []
         if missing:
             self._extract(store, missing, failures)
+            failures = gathered(failures)
         _write_failures(failures, done=len(records) - len(failures))
         return store
 
@@ -111,10 +115,12 @@ class Extraction:
 
 def _write_failures(failures: list[dict[str, str]], done: int) -> None:
     path = job_folder() / FAILURES
-    path.unlink(missing_ok=True)
+    if speaks():
+        path.unlink(missing_ok=True)
     if not failures:
         return
-    write_atomic(path, "".join(json.dumps(failure) + "\n" for failure in failures).encode())
+    if speaks():
+        write_atomic(path, "".join(json.dumps(failure) + "\n" for failure in failures).encode())
     named = "; ".join(failure["error"] for failure in failures[:5])
     more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
     raise SomeFailedError(

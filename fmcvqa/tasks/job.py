@@ -9,6 +9,8 @@ import hashlib
 import logging
 import os
 import re
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from fmcvqa.errors import FmcvqaError
 from fmcvqa.tasks import multirun
 
+EXPERIMENT = "FMCVQA_EXPERIMENT"  # its path, for processes that see no command line
 _LONGEST = 200  # characters of a folder name; file systems take 255 bytes
 _SILENT = ("name", "force", "tracker", "trainer", "loader", "paths", "hydra", "features.layers", "regressor.kernel")
 
@@ -36,7 +39,10 @@ def _run(command: str, cfg: DictConfig) -> float:
     # Its tips are for its own users; not before it is imported, which would set the level back.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     keep_to(cores_of(HydraConfig.get().launcher))
+    # A job that submitit started is on Slurm without srun, and so is everything on a machine that merely has it.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     single = HydraConfig.get().mode == RunMode.RUN
+    sys.argv = rank_arguments(command)
     objective = float("nan")
     error: FmcvqaError | None = None
     try:
@@ -70,6 +76,13 @@ def keep_to(cores: int | None) -> None:
 
     threadpool_limits(cores)
     torch.set_num_threads(cores)  # at its first use torch would set its own number
+
+
+def rank_arguments(command: str) -> list[str]:
+    """What Lightning starts the other ranks of this job with (``trainer.devices`` above 1): the job as a single run."""
+    experiment = os.environ.get(EXPERIMENT)
+    script = Path(__file__).parents[1] / "__main__.py"
+    return [str(script), command, *([experiment] if experiment else []), *HydraConfig.get().overrides.task]
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:

@@ -39,6 +39,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
     words.sort(key=lambda word: word not in _MULTIRUN)  # Hydra's parser takes it before the overrides only
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, not to Hydra's own printer
     before, sys.argv = sys.argv, ["fmcvqa", *map(quoted, words)]
+    os.environ.pop(job.EXPERIMENT, None)
+    if config != command:
+        os.environ[job.EXPERIMENT] = str(Path(words[words.index("--config-dir") + 1]) / f"{config}.yaml")
     multirun.begin()
     try:
         hydra.main(version_base="1.3", config_path=str(configs.conf_dir()), config_name=config)(job.JOBS[command])()

@@ -1,0 +1,90 @@
+"""Jobs and ranks that share a dataset write one store between them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import damage, errors, labelled, network, places, run
+
+from fmcvqa.errors import ConfigError
+from fmcvqa.tasks.sharding import gathered, shard_of, speaks
+
+Capture = pytest.CaptureFixture[str]
+NAMES = ["a", "b", "c", "d", "e"]
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return labelled(tmp_path_factory.mktemp("set"), NAMES)
+
+
+def words(labels: Path, folder: Path, *more: str) -> list[str]:
+    return ["extract", "data=csv", f"data.labels={labels}", *network(), *places(folder), *more]
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "cache").glob("*/*/*")}
+
+
+def ranks(labels: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command on two gloo ranks; one thread each, so that no sum is taken in another order."""
+    command = [sys.executable, "-m", "fmcvqa", *words(labels, folder, "trainer.devices=2", "trainer.strategy=ddp")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def test_two_ranks_give_the_store_of_one_byte_for_byte(labels: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(capsys, *words(labels, tmp_path / "one"))[0] == 0
+    done = ranks(labels, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("5 videos of labels: features in ") == 1
+    assert "GLOBAL_RANK: 1, MEMBER: 2/2" in done.stderr
+    assert len(stored(tmp_path / "one")) == len(NAMES) + 1
+    assert stored(tmp_path / "two") == stored(tmp_path / "one")
+
+
+@pytest.mark.release
+def test_what_fails_on_any_rank_is_named_once(tmp_path: Path) -> None:
+    labels = labelled(tmp_path / "set", NAMES)
+    damage(labels.parent / "a.mp4")
+    damage(labels.parent / "d.mp4")
+    done = ranks(labels, tmp_path)
+    assert done.returncode == 3
+    assert (tmp_path / "outputs" / "extract" / "failures.jsonl").read_text().count("E_CORRUPT") == 4
+    assert errors(done.stderr)[0].startswith("2 of 5 videos could not be read: E_CORRUPT: ")
+
+
+def test_shards_together_give_the_whole_store(labels: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(capsys, *words(labels, tmp_path / "whole"))[0] == 0
+    code, out, _ = run(capsys, *words(labels, tmp_path / "parts", "-m", "shard=1/3,2/3,3/3"))
+    assert code == 0
+    assert [line.partition(": ")[0] for line in out.splitlines()] == [
+        "2 videos of labels (shard 1/3)",
+        "2 videos of labels (shard 2/3)",
+        "1 videos of labels (shard 3/3)",
+    ]
+    assert stored(tmp_path / "parts") == stored(tmp_path / "whole")
+
+
+def test_every_item_is_in_one_shard() -> None:
+    shards = [shard_of(range(10), f"{number}/4") for number in range(1, 5)]
+    assert shards == [[0, 4, 8], [1, 5, 9], [2, 6], [3, 7]]
+    assert shard_of(range(3), None) == [0, 1, 2]
+    assert shard_of([1], "2/2") == []
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4"])
+def test_a_shard_that_is_none(shard: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        shard_of([1, 2], shard)
+    assert str(caught.value) == f"shard is {shard!r}. Try: shard=i/N with i from 1 to N, such as shard=1/8"
+
+
+def test_alone_nothing_is_gathered() -> None:
+    items = ["x"]
+    assert gathered(items) is items
+    assert speaks()
