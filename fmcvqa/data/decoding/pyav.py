@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from fmcvqa.data.decoding.base import MAX_FRAMES, MAX_PIXELS, Frame, too_many
 from fmcvqa.data.decoding.clock import Clock
@@ -62,9 +63,16 @@ class PyAVDecoder:
                 if count == self.max_frames:
                     raise too_many(path, "more frames than it declares", self.max_frames)
                 check_size(path, frame.width, frame.height, self.max_pixels)
-                stamp = clock.stamp(count, frame.time)
+                stamp = clock.stamp(count, _seconds(frame, stream))
                 if count % stride == 0:
                     yield stamp, to_rgb(frame, reading.matrix(frame))
+
+
+def _seconds(frame: VideoFrame, stream: VideoStream) -> float | None:
+    """Its presentation time; not ``frame.time``, NaN where the decoder held the frame back until the file's end."""
+    if frame.pts is None or stream.time_base is None:
+        return None
+    return float(frame.pts * stream.time_base)
 
 
 def to_rgb(frame: VideoFrame, matrix: Matrix) -> Frame:
