@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from fmcvqa.data.decoding import make_decoder
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
 from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
-from fmcvqa.sealed import file_digest
+from fmcvqa.report.clips import clips_page
+from fmcvqa.sealed import file_digest, write_atomic
 from fmcvqa.tasks.clips import Clip, find_clips
 from fmcvqa.tasks.rows import comma_separated, table
 from fmcvqa.tasks.scorefile import ScoreFile
@@ -29,8 +31,12 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("no clip was named", advice="files, folders, patterns, or - for a list on stdin")
     if again:
         _say(f"{counted(again, 'mention')} of a clip that was named before left out")
+    if options.html:
+        options.timeline = True  # each second costs nothing more: the pass is the same
     predictions = _score(model, clips, options)
     _print(predictions, model, options)
+    if options.html:
+        _write_page(predictions, model, options, argv)
     failed = [prediction.error for prediction in predictions if prediction.error is not None]
     for error in failed:
         print(coloured(f"error: {error}", "red", sys.stderr), file=sys.stderr)
@@ -44,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         examples=[
             "fmcvqa predict holiday.mp4 --model outputs/demo/model.fmcvqa",
             "fmcvqa predict clips/ 'more/**/*.mov' --model my.fmcvqa --out scores.jsonl --csv > scores.csv",
+            "fmcvqa predict clips/ --model my.fmcvqa --html scores.html",
             "find /videos -name '*.mp4' | fmcvqa predict - --model my.fmcvqa --jsonl",
         ],
         more="exit code: 0 all scored, 2 usage, 3 some clips have a code and no score, 4 the model cannot be read",
@@ -65,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="keep each row in this file as JSON lines; run again to go on where it stopped",
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also a page with frames, a player, each second and what a score is worth; opens without network",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="a header and one row per clip, commas between")
@@ -138,6 +151,25 @@ def _print(predictions: Sequence[Prediction], model: VideoQualityModel, options:
         print(f"scale: {model.scale}")
         if model.calibration is None:
             print("no interval, percentile and distance: the model file has the format 1; fmcvqa fit writes them")
+
+
+def _write_page(
+    predictions: Sequence[Prediction], model: VideoQualityModel, options: argparse.Namespace, argv: Sequence[str]
+) -> None:
+    page = clips_page(
+        predictions,
+        options.html.parent,
+        model.scale,
+        card=model.card,
+        command=shlex.join(["fmcvqa", "predict", *argv]),
+        num_workers=max(options.workers, 1),
+        progress=sys.stderr.isatty(),
+    )
+    try:
+        write_atomic(options.html, page)
+    except OSError as error:
+        raise ConfigError(f"{options.html} cannot be written ({error.strerror})", advice="another --html") from error
+    _say(f"the page is {options.html}")
 
 
 def _say(text: str) -> None:

@@ -233,3 +233,26 @@ def test_colours_are_for_terminals_that_want_them(
     assert re.search(r"\x1b\[31m.*lost\.mp4.*E_NOT_FOUND\x1b\[0m", run(capsys, *words)[1])
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in run(capsys, *words)[1]
+
+
+def test_the_page_says_what_the_rows_say(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    paths = [str(clip(tmp_path / "a b.mp4", 30)), str(tmp_path / "lost.mp4")]
+    page = tmp_path / "pages" / "scores.html"
+    code, out, err = run(capsys, "predict", *paths, "--model", str(model), "--jsonl", "--html", str(page))
+    assert code == 3 and f"note: the page is {page}\n" in err
+    rows = [json.loads(line) for line in out.splitlines()]
+    text = page.read_text()
+    [data] = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
+    shown = json.loads(data)["clips"]
+    assert [clip["score"] for clip in shown] == [round(rows[0]["score"], 4), None]
+    seconds = [round(window["score"], 4) for window in rows[0]["timeline"]]
+    assert [window["score"] for window in shown[0]["timeline"]] == seconds and len(seconds) > 0
+    assert 'src="../a%20b.mp4"' in text and '<span class="code">E_NOT_FOUND</span>' in text
+    assert "--html" in text
+
+
+def test_a_page_that_cannot_be_written(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = clip(tmp_path / "a.mp4", 6)
+    code, out, err = run(capsys, "predict", str(path), "--model", str(model), "--html", str(tmp_path))
+    assert code == 2 and str(path) in out
+    assert errors(err) == [f"{tmp_path} cannot be written (Is a directory). Try: another --html"]
