@@ -76,15 +76,26 @@ class VideoError(FmcvqaError):
     Args:
         code: One of the ``E_...`` codes below.
         problem: What is wrong, naming the file.
+
+    Attributes:
+        stage: Where the video failed: ``open``, ``decode`` or ``features``.
+        seconds: How long it had taken until then.
     """
 
     exit_code = EXIT_SOME_FAILED
+    stage: str = "open"
+    seconds: float = 0.0
 
     def __init__(self, code: str, problem: str, *, found: str = "", advice: str = "") -> None:
         if code not in VIDEO_CODES:
             raise ValueError(f"{code} is not one of {', '.join(VIDEO_CODES)}")
         super().__init__(problem, found=found, advice=advice)
         self.code = code
+
+    def at(self, stage: str, seconds: float) -> VideoError:
+        """The same error with its stage and time."""
+        self.stage, self.seconds = stage, seconds
+        return self
 
     def __str__(self) -> str:
         return f"{self.code}: {super().__str__()}"

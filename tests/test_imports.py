@@ -15,6 +15,7 @@ PACKAGE = Path(fmcvqa.__file__).parent
 FLOORS = {
     "errors": 0,
     "sealed": 0,
+    "heartbeat": 0,
     "configs": 0,
     "modelfile": 1,
     "prediction": 1,

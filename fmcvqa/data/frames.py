@@ -16,7 +16,16 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset
 
-from fmcvqa.data.decoding import CHUNK_BYTES, DecodedChunk, DecodePool, Decoder, TorchCodecDecoder, make_decoder
+from fmcvqa.data.decoding import (
+    CHUNK_BYTES,
+    MEMORY_BYTES,
+    VIDEO_SECONDS,
+    DecodedChunk,
+    DecodePool,
+    Decoder,
+    TorchCodecDecoder,
+    make_decoder,
+)
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, DatasetError, VideoError
@@ -59,6 +68,9 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         num_workers: Decoding child processes; 0 decodes in this process, without protection against bad files.
         preprocess: Applied to the frames on the device; None leaves them uint8.
         timeout_seconds: A child that takes longer for one chunk is killed.
+        video_seconds: A child that takes longer for one video is killed; time in which nobody takes its frames does
+            not count.
+        memory_bytes: A child may have so much more than at its start (Linux); a video that takes more is refused.
         on_failure: Called with (video id, error) for a video that cannot be read, and the stream goes on; whatever
             came of that video is void. As loaders fetch ahead, its previous chunk may not have been used yet at that
             moment. Without it the first bad video raises.
@@ -79,6 +91,8 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         num_workers: int = 1,
         preprocess: Preprocess | None = Preprocess(),  # noqa: B008 - it has no state
         timeout_seconds: float = 60.0,
+        video_seconds: float = VIDEO_SECONDS,
+        memory_bytes: int = MEMORY_BYTES,
         on_failure: Callable[[str, VideoError], None] | None = None,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
@@ -91,6 +105,8 @@ class VideoFrameDataModule(lightning.LightningDataModule):
             chunk_frames=chunk_frames,
             chunk_bytes=chunk_bytes,
             timeout_seconds=timeout_seconds,
+            video_seconds=video_seconds,
+            memory_bytes=memory_bytes,
         )
         if num_workers and isinstance(self.pool.decoder, TorchCodecDecoder) and self.pool.decoder.on_device:
             problem = f"num_workers is {num_workers}, but a decoder that leaves frames on the GPU runs in this process"

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm
 
-from fmcvqa.data.decoding import Decoder
+from fmcvqa.data.decoding import MEMORY_BYTES, VIDEO_SECONDS, DecodePool, Decoder
 from fmcvqa.data.frames import FrameBatch, VideoFrameDataModule
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
@@ -23,6 +23,7 @@ from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import RunningPool
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 
@@ -100,14 +101,19 @@ class GramExtractor(lightning.LightningModule):
 
 
 class _Deliver(Callback):
-    """Hands each finished video on."""
+    """Hands each finished video on, and tells the heartbeat where the run is."""
 
-    def __init__(self, done: Callable[[PooledFeatures], None]) -> None:
-        self._done = done
+    def __init__(self, done: Callable[[PooledFeatures], None], beat: Heartbeat) -> None:
+        self._done, self._beat = done, beat
+
+    def on_predict_batch_start(self, trainer: Any, module: Any, batch: FrameBatch, *_: Any) -> None:
+        self._beat.at(f"features of {batch.video_id}")
 
     def on_predict_batch_end(self, trainer: Any, module: Any, outputs: PooledFeatures | None, *_: Any) -> None:
         if outputs is not None:
+            self._beat.at(f"store of {outputs.video_id}")
             self._done(outputs)
+        self._beat.at("")
 
 
 def extract_features(
@@ -123,6 +129,9 @@ def extract_features(
     num_workers: int = 1,
     chunk_frames: int = 16,
     timeout_seconds: float = 60.0,
+    video_seconds: float = VIDEO_SECONDS,
+    memory_bytes: int = MEMORY_BYTES,
+    heartbeat_seconds: float = 30.0,
     progress: bool = True,
 ) -> None:
     """Stream videos through the network and hand on each one's pooled features as it ends.
@@ -140,6 +149,9 @@ def extract_features(
         num_workers: Decoding child processes; 0 decodes in this process.
         chunk_frames: Frames of a batch; no feature depends on it.
         timeout_seconds: How long a child may take over one chunk.
+        video_seconds: How long it may take over one video.
+        memory_bytes: How much memory it may take.
+        heartbeat_seconds: How long nothing may move before the log says at which video and stage the run is.
         progress: Whether to show a bar on stderr.
 
     Raises:
@@ -165,7 +177,7 @@ def extract_features(
         try:
             pooled.check_finite()
         except VideoError as error:
-            return on_failure(pooled.video_id, error)
+            return on_failure(pooled.video_id, error.at("features", 0.0))
         bar.update()
         return done(pooled)
 
@@ -184,6 +196,8 @@ def extract_features(
         num_workers=num_workers,
         preprocess=preprocess_of(recipe),
         timeout_seconds=timeout_seconds,
+        video_seconds=video_seconds,
+        memory_bytes=memory_bytes,
         on_failure=on_failure,
     )
     # One bar over videos instead of Lightning's bar over an unknown number of chunks.
@@ -194,12 +208,19 @@ def extract_features(
         "enable_model_summary": False,
     }
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips are for its own users
-    with tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar:
-        engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done)])
+    with (
+        tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar,
+        Heartbeat(heartbeat_seconds, lambda: _children(frames.pool)) as beat,
+    ):
+        engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done, beat)])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
             warnings.filterwarnings("ignore", message="predict returned None")  # until a video's last chunk
             engine.predict(extractor, datamodule=frames, return_predictions=False)
+
+
+def _children(pool: DecodePool) -> str:
+    return ", ".join(f"{stage} of {path}" for stage, path in pool.status()) or "decode in this process"
 
 
 def preprocess_of(recipe: FeatureRecipe) -> Preprocess:

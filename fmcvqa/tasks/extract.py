@@ -82,14 +82,14 @@ class Extraction:
         store = FeatureStore(self.cache, dataset, self.recipe)
         missing = store.missing(records)
         log.info("%d of %d videos of %s to extract", len(missing), len(records), dataset)
-        failures: list[dict[str, str]] = []
+        failures: list[dict[str, Any]] = []
         if missing:
             self._extract(store, missing, failures)
             failures = gathered(failures)
         _write_failures(failures, done=len(records) - len(failures))
         return store
 
-    def _extract(self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, str]]) -> None:
+    def _extract(self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, Any]]) -> None:
         by_id = {record.id: record for record in missing}
 
         def done(pooled: PooledFeatures) -> None:
@@ -97,7 +97,16 @@ class Extraction:
 
         def failed(video_id: str, error: VideoError) -> None:
             path = str(by_id[video_id].path)
-            failures.append({"id": video_id, "path": path, "code": error.code, "error": str(error)})
+            failures.append(
+                {
+                    "id": video_id,
+                    "path": path,
+                    "code": error.code,
+                    "stage": error.stage,
+                    "seconds": error.seconds,
+                    "error": str(error),
+                }
+            )
 
         loader = dict(self.loader)
         compiled_frames = loader["chunk_frames"] if loader.pop("compiled") else 0
@@ -113,7 +122,7 @@ class Extraction:
         )
 
 
-def _write_failures(failures: list[dict[str, str]], done: int) -> None:
+def _write_failures(failures: list[dict[str, Any]], done: int) -> None:
     path = job_folder() / FAILURES
     if speaks():
         path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from barcode import barcode, read_barcode, write_clip
+from tiny import clip, damage
 
 from fmcvqa.data.decoding import DecodedChunk, DecodePool, FailedVideo, PyAVDecoder
 from fmcvqa.errors import ConfigError, VideoError
@@ -41,6 +42,8 @@ class PlantedDecoder:
             if path.stem == "counted":
                 with path.open("ab") as file:
                     file.write(b".")
+            if path.stem == "creeps":
+                time.sleep(0.2)
             if k == 9:
                 self._misbehave(path)
 
@@ -191,9 +194,46 @@ def test_a_stuck_decoder_is_killed(num_workers: int) -> None:
     started = time.monotonic()
     frames, failed, _ = gather(pool, planted("a", "spins", "b"))
     message = "E_TIMEOUT: decoding '/nowhere/spins' took more than 1 s for one chunk. "
-    assert failed == {"spins": message + "Try: raise timeout_seconds if the machine is slow, else leave the file out"}
+    assert failed == {
+        "spins": message + "Try: raise loader.timeout_seconds if the machine is slow, else leave the file out"
+    }
     assert {name: said(found) for name, found in frames.items()} == {name: list(range(20)) for name in "ab"}
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("name", ["creeps", "spins"])
+def test_a_video_that_takes_too_long_in_all_is_killed(name: str) -> None:
+    pool = DecodePool(PlantedDecoder(), num_workers=1, chunk_frames=1, timeout_seconds=60.0, video_seconds=0.6)
+    started = time.monotonic()
+    [error] = [item.error for item in pool.decode(planted(name)) if isinstance(item, FailedVideo)]
+    assert str(error) == (
+        f"E_TIMEOUT: decoding '/nowhere/{name}' took more than 0.6 s in all. "
+        "Try: raise loader.video_seconds if the machine is slow, else leave the file out"
+    )
+    assert error.stage == "decode"
+    assert 0.6 <= error.seconds <= time.monotonic() - started
+    assert time.monotonic() - started < 20
+
+
+def test_time_in_which_nobody_takes_frames_is_not_the_videos(videos: Videos) -> None:
+    pool = DecodePool(PyAVDecoder(), num_workers=1, chunk_frames=5, video_seconds=1.0)
+    count = 0
+    for item in pool.decode(videos[:1]):
+        assert isinstance(item, DecodedChunk)
+        count += len(item.frames)
+        time.sleep(1.3 if count == 5 else 0)
+    assert count == 20
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_failure_says_where_and_when(num_workers: int, tmp_path: Path) -> None:
+    damage(clip(tmp_path / "hit.mp4", 48))
+    pool = DecodePool(PyAVDecoder(), num_workers=num_workers, chunk_frames=5)
+    items = pool.decode([("none", tmp_path / "none"), ("hit", tmp_path / "hit.mp4")])
+    first, last = [item.error for item in items if isinstance(item, FailedVideo)]
+    assert [(error.code, error.stage) for error in (first, last)] == [("E_NOT_FOUND", "open"), ("E_CORRUPT", "decode")]
+    assert 0 <= first.seconds < 20
+    assert 0 < last.seconds < 20
 
 
 def test_a_slow_reader_is_no_stuck_decoder(videos: Videos) -> None:
@@ -326,6 +366,8 @@ def test_a_decoder_a_child_cannot_import(tmp_path: Path, monkeypatch: pytest.Mon
         ({"chunk_frames": 0}, "chunk_frames is 0. Try: give a number of at least 1"),
         ({"chunk_bytes": 0}, "chunk_bytes is 0. Try: give a number of at least 1"),
         ({"timeout_seconds": 0}, "timeout_seconds is 0. Try: give a number of seconds above 0"),
+        ({"video_seconds": 0}, "video_seconds is 0. Try: give a number of seconds above 0"),
+        ({"memory_bytes": 0}, "memory_bytes is 0. Try: give a number of at least 1"),
     ],
 )
 def test_wrong_numbers(settings: dict[str, int], message: str) -> None:

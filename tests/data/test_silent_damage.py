@@ -31,11 +31,11 @@ def test_large_damage_is_found(name: str, folder: Path) -> None:
 
 def test_flipped_bits_in_vp9_are_found(folder: Path) -> None:
     """FFmpeg's own decoder notices none of these, libvpx all."""
-    assert tally(folder, "vp9.webm", "flip", range(8))["found"] == 8
+    assert tally(folder, "vp9.webm", "flip", range(5))["found"] == 5
 
 
 def test_flipped_bits_in_hevc_are_found_where_pictures_have_hashes(folder: Path) -> None:
-    plain, hashed = (tally(folder, name, "flip", range(12)) for name in ("hevc.mp4", "hevc_hash.mp4"))
+    plain, hashed = (tally(folder, name, "flip", range(4)) for name in ("hevc.mp4", "hevc_hash.mp4"))
     assert hashed["missed"] == 0
     assert hashed["found"] > plain["found"]
 

@@ -74,7 +74,8 @@ def test_a_corrupt_clip_is_named_and_the_others_are_kept(
     why = f"E_CORRUPT: the video {str(bad)!r} is damaged. Found: "
     assert (code, out) == (3, "")
     assert row.pop("error").startswith(why)
-    assert row == {"id": "b", "path": str(bad), "code": "E_CORRUPT"}
+    assert 0 < row.pop("seconds") < 60
+    assert row == {"id": "b", "path": str(bad), "code": "E_CORRUPT", "stage": "decode"}
     [message] = errors(err)
     assert message.startswith(f"1 of 3 videos could not be read: {why}")
     assert message.endswith(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Decoder
+from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, MEMORY_BYTES, VIDEO_SECONDS, Decoder
 from fmcvqa.data.decoding.decord import DecordDecoder
 from fmcvqa.data.decoding.pool import DecodedChunk, DecodePool, FailedVideo
 from fmcvqa.data.decoding.pyav import PyAVDecoder
@@ -13,6 +13,8 @@ __all__ = [
     "CHUNK_BYTES",
     "MAX_FRAMES",
     "MAX_PIXELS",
+    "MEMORY_BYTES",
+    "VIDEO_SECONDS",
     "DecodePool",
     "DecodedChunk",
     "Decoder",

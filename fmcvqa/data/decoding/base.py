@@ -17,6 +17,8 @@ Frame = npt.NDArray[np.uint8]
 CHUNK_BYTES = 24 * 2**20
 MAX_PIXELS = CHUNK_BYTES // 3
 MAX_FRAMES = 500_000
+MEMORY_BYTES = 768 * 2**20  # with what Python, FFmpeg and the chunks take, a child stays below 1 GiB
+VIDEO_SECONDS = 10_800.0
 
 ADVICE = "take the file from its source again, or leave it out"
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,19 @@ class _Child:
             else:
                 self.conn.send(self.decode(*message[1:]))
 
+    def _announced(self, frames: Iterator[tuple[int, Frame]]) -> Iterator[tuple[int, Frame]]:
+        """The same frames; tells the parent that the file is open when the first is there."""
+        first = next(frames, None)
+        if first is not None:
+            self.conn.send(("opened",))
+            yield first
+            yield from frames
+
     def decode(self, path: str | Path, skip: int) -> tuple[Any, ...]:
         """Sends the video's chunks but the first ``skip``, which the parent has; returns how it ended."""
         try:
             reader = self.decoder.reader_for(path)
-            frames = self.decoder.frames(path, stride=self.stride)
+            frames = self._announced(self.decoder.frames(path, stride=self.stride))
             stream = chunks(frames, self.acquire, chunk_frames=self.chunk_frames, chunk_bytes=self.slots.size)
             for number, (block, indices, last) in enumerate(stream):
                 if number < skip:
@@ -119,14 +128,27 @@ class _Child:
         return ("done",)
 
 
-def main(conn: Connection, slots: SharedSlots, decoder: Decoder, stride: int, chunk_frames: int) -> None:
-    """Serves the parent until it hangs up."""
+def _limit_memory(more: int) -> None:
+    """From here on this process may have so many bytes more; asking for others fails instead of swapping."""
     import resource  # not on Windows, which has no forkserver either
+
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    limit = pages * resource.getpagesize() + more
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+def main(
+    conn: Connection, slots: SharedSlots, decoder: Decoder, stride: int, chunk_frames: int, memory_bytes: int
+) -> None:
+    """Serves the parent until it hangs up."""
+    import resource
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stuck child dies with its parent
+        _limit_memory(memory_bytes + getattr(decoder, "memory_bytes", 0))  # decord decodes ahead, up to its own limit
     try:
         _Child(conn, slots, decoder, stride, chunk_frames).serve()
     except (_HangupError, BrokenPipeError):

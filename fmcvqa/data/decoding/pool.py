@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmcvqa.data.decoding.base import CHUNK_BYTES, Decoder, Frame, chunks, shown
-from fmcvqa.data.decoding.worker import Job, Worker, heard
+from fmcvqa.data.decoding.base import CHUNK_BYTES, MEMORY_BYTES, VIDEO_SECONDS, Decoder, Frame, chunks, shown
+from fmcvqa.data.decoding.worker import Job, Limits, Worker, heard
 from fmcvqa.errors import ConfigError, VideoError
 
 
@@ -59,6 +59,9 @@ class DecodePool:
         chunk_frames: At most so many frames a chunk.
         chunk_bytes: At most so many bytes a chunk; a child has two chunks of memory.
         timeout_seconds: A child that takes longer for one chunk is killed.
+        video_seconds: A child that takes longer for one video is killed; time in which nobody takes its frames does
+            not count.
+        memory_bytes: A child may have so much more than at its start (Linux); a video that takes more is refused.
 
     Raises:
         ConfigError: If a number is out of range, or this machine cannot run the decoder.
@@ -73,22 +76,28 @@ class DecodePool:
         chunk_frames: int = 16,
         chunk_bytes: int = CHUNK_BYTES,
         timeout_seconds: float = 60.0,
+        video_seconds: float = VIDEO_SECONDS,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         numbers = {"stride": stride, "chunk_frames": chunk_frames, "chunk_bytes": chunk_bytes}
+        numbers["memory_bytes"] = memory_bytes
         for name, value in numbers.items():
             if value < 1:
                 raise ConfigError(f"{name} is {value}", advice="give a number of at least 1")
         if num_workers < 0:
             raise ConfigError(f"num_workers is {num_workers}", advice="give 0 to decode in this process, or more")
-        if not timeout_seconds > 0:
-            raise ConfigError(f"timeout_seconds is {timeout_seconds}", advice="give a number of seconds above 0")
+        for name, seconds in (("timeout_seconds", timeout_seconds), ("video_seconds", video_seconds)):
+            if not seconds > 0:
+                raise ConfigError(f"{name} is {seconds}", advice="give a number of seconds above 0")
         if num_workers and "forkserver" not in multiprocessing.get_all_start_methods():
             raise ConfigError(
                 f"num_workers is {num_workers}, but this system has no forkserver", advice="num_workers=0"
             )
         decoder.version()
         self.decoder, self.num_workers, self.stride = decoder, num_workers, stride
-        self.chunk_frames, self.chunk_bytes, self.timeout_seconds = chunk_frames, chunk_bytes, timeout_seconds
+        self.chunk_frames, self.chunk_bytes = chunk_frames, chunk_bytes
+        self.limits = Limits(timeout_seconds, video_seconds, memory_bytes)
+        self._workers: list[Worker] = []
 
     def decode(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
         """Yields the chunks of all videos as they come.
@@ -108,11 +117,17 @@ class DecodePool:
         """
         return self._decode_children(videos) if self.num_workers else self._decode_here(videos)
 
+    def status(self) -> list[tuple[str, str]]:
+        """Stage and file of each video that the children are at; any thread may ask."""
+        jobs = [worker.job for worker in list(self._workers)]
+        return [(job.stage, shown(job.path)) for job in jobs if job]
+
     def _decode_here(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
         for video_id, path in videos:
+            job = Job(video_id, path)
             try:
                 reader = self.decoder.reader_for(path)
-                frames = self.decoder.frames(path, stride=self.stride)
+                frames = job.watched(self.decoder.frames(path, stride=self.stride))
                 stream = chunks(
                     frames,
                     lambda: np.empty(self.chunk_bytes, np.uint8),
@@ -122,12 +137,12 @@ class DecodePool:
                 for block, indices, last in stream:
                     yield DecodedChunk(video_id, block, indices, last, reader)
             except VideoError as error:
-                yield FailedVideo(video_id, error)
+                yield FailedVideo(video_id, job.failed(error))
 
     def _decode_children(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
         queue = deque(Job(video_id, path) for video_id, path in videos)
         retries: deque[Job] = deque()
-        workers: list[Worker] = []
+        workers = self._workers = []
         try:
             while True:
                 self._assign(queue, retries, workers)
@@ -136,7 +151,7 @@ class DecodePool:
                     return
                 for worker in heard(busy):
                     yield from self._hear(worker, retries)
-                workers = [worker for worker in workers if not worker.closed]
+                workers[:] = [worker for worker in workers if not worker.closed]
         finally:
             for worker in workers:
                 worker.close()
@@ -152,7 +167,7 @@ class DecodePool:
                 return
             worker = next((worker for worker in workers if not worker.job), None)
             if worker is None:
-                worker = Worker(self.decoder, self.stride, self.chunk_frames, self.chunk_bytes, self.timeout_seconds)
+                worker = Worker(self.decoder, self.stride, self.chunk_frames, self.chunk_bytes, self.limits)
                 workers.append(worker)
             worker.start(source.popleft())
 
@@ -161,20 +176,22 @@ class DecodePool:
         job = worker.job
         if job is None:
             return
-        message = worker.message()
+        message = worker.message() if job.waited < self.limits.video_seconds else worker.spent()
         kind = message[0]
         if kind == "chunk":
             _, slot, shape, indices, last, reader = message
-            worker.job = Job(job.video_id, job.path, job.delivered + 1, job.retried)
+            job.delivered += 1
             frames = worker.slots.slot(slot)[: int(np.prod(shape))].reshape(shape)
             yield DecodedChunk(job.video_id, frames, indices, last, reader)
             worker.give_back(slot)
+        elif kind == "opened":
+            job.stage = "decode"
         elif kind == "done":
             worker.job = None
         elif kind == "failed":
             worker.job = None
             _, code, problem, found, advice = message
-            yield FailedVideo(job.video_id, VideoError(code, problem, found=found, advice=advice))
+            yield FailedVideo(job.video_id, job.failed(VideoError(code, problem, found=found, advice=advice)))
         elif kind == "bug":
             raise RuntimeError(f"the decoder failed on {shown(job.path)}:\n{message[1]}")
         elif kind == "dead" and not worker.ready:
@@ -184,14 +201,16 @@ class DecodePool:
                 advice="see the lines above; the decoder's class must be importable by its name, or num_workers=0",
             )
         elif kind == "dead" and not job.retried:
-            retries.append(Job(job.video_id, job.path, job.delivered, True))
+            job.retried = True
+            retries.append(job)
         elif kind == "dead":
             problem = f"the decoder died twice on {shown(job.path)}"
             error = VideoError(
                 "E_DECODER_CRASH", problem, found=message[1], advice="leave the file out, or re-encode it"
             )
-            yield FailedVideo(job.video_id, error)
-        elif kind == "silent":
-            problem = f"decoding {shown(job.path)} took more than {self.timeout_seconds:g} s for one chunk"
-            advice = "raise timeout_seconds if the machine is slow, else leave the file out"
-            yield FailedVideo(job.video_id, VideoError("E_TIMEOUT", problem, advice=advice))
+            yield FailedVideo(job.video_id, job.failed(error))
+        elif kind in ("silent", "spent"):
+            name, span = ("timeout_seconds", "for one chunk") if kind == "silent" else ("video_seconds", "in all")
+            problem = f"decoding {shown(job.path)} took more than {getattr(self.limits, name):g} s {span}"
+            advice = f"raise loader.{name} if the machine is slow, else leave the file out"
+            yield FailedVideo(job.video_id, job.failed(VideoError("E_TIMEOUT", problem, advice=advice)))
