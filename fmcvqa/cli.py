@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from fmcvqa import __version__, configs
-from fmcvqa.errors import EXIT_OK, FmcvqaError, unknown_name
+from fmcvqa.errors import EXIT_OK, EXIT_TERMINATED, FmcvqaError, unknown_name
 
 RESEARCH = {
     "finetune": "fine-tune a network on image quality (TID2013)",
@@ -38,13 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(f"fmcvqa {__version__}")
         return EXIT_OK
-    command, rest = arguments[0], arguments[1:]
     try:
-        if command in USING:
-            return int(import_module(f"fmcvqa.tasks.{command}").main(rest))
-        if command in RESEARCH:
-            return int(import_module("fmcvqa.tasks.research").run(command, rest))
-        raise unknown_name("command", command, [*RESEARCH, *USING], "fmcvqa for the list")
+        with _sigterm_ends_well():
+            return _run(arguments[0], arguments[1:])
     except FmcvqaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -53,6 +52,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `fmcvqa report ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+
+
+def _run(command: str, rest: list[str]) -> int:
+    if command in USING:
+        return int(import_module(f"fmcvqa.tasks.{command}").main(rest))
+    if command in RESEARCH:
+        return int(import_module("fmcvqa.tasks.research").run(command, rest))
+    raise unknown_name("command", command, [*RESEARCH, *USING], "fmcvqa for the list")
+
+
+@contextmanager
+def _sigterm_ends_well() -> Iterator[None]:
+    """On SIGTERM close what is open and end with 143; Python by itself would drop everything at once."""
+
+    def end(*_: object) -> None:
+        print("stopped by SIGTERM: what is finished is kept", file=sys.stderr)
+        raise SystemExit(EXIT_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # only there signals arrive
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _map() -> str:

@@ -12,6 +12,7 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_NOT_STARTED = 4
+EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell counts
 
 
 class FmcvqaError(Exception):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -101,6 +103,7 @@ class TID2013DataModule(LightningDataModule):
         self.split, self.val_fraction, self.seed = split, val_fraction, seed
         self.train_records: list[ImageRecord] = []
         self.val_records: list[ImageRecord] = []
+        self._seen, self._epoch = (-1, 0), 0
 
     def setup(self, stage: str | None = None) -> None:
         """Check the dataset and split it, once.
@@ -115,10 +118,26 @@ class TID2013DataModule(LightningDataModule):
                 records, self.split, val_fraction=self.val_fraction, seed=self.seed
             )
 
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of which epoch a checkpoint has seen, and which epoch comes next (the same within one)."""
+        if self.trainer is None:
+            return {"epoch": -1, "batches": 0, "next": 0}
+        loop: Any = self.trainer.fit_loop
+        batches = loop.epoch_loop.batch_progress.current.ready
+        return {"epoch": loop.trainer.current_epoch, "batches": batches, "next": loop.epoch_progress.current.processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after these batches of that epoch."""
+        self._seen = (int(state_dict["epoch"]), int(state_dict["batches"]))
+        self._epoch = int(state_dict["next"])
+
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Training images in an order that depends on seed and epoch alone, so that a resumed run continues it."""
         images = _Images(self.train_records, self.resize, self.crop, self.seed, augment=self.augment)
-        return self._loader(images, _EpochSampler(images, shuffle=True, seed=self.seed, **self._rank()))
+        sampler = _EpochSampler(images, shuffle=True, seed=self.seed, **self._rank())
+        sampler.set_epoch(self._epoch)  # Lightning does so later, when workers have begun to read already
+        sampler.seen = (self._seen[0], self._seen[1] * self.batch_size)
+        return self._loader(images, sampler)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Validation images in the dataset's order."""
@@ -142,21 +161,32 @@ class TID2013DataModule(LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_outlive if self.num_workers > 0 else None,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _outlive(_: int) -> None:
+    """Leave SIGTERM, which a scheduler sends to all processes, to the one that writes the checkpoint."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _EpochSampler(DistributedSampler[Any]):
     """Indices that also carry the epoch, so that augmentation needs no state in the workers.
 
+    Of the epoch a checkpoint was written in, those it has ``seen`` are left out.
+
     Without shuffling each rank gets every image of its share once: padding would count some images twice in a score.
     """
+
+    seen = (-1, 0)  # epoch, images of this rank
 
     def __iter__(self) -> Iterator[int]:
         size = len(self.dataset)  # type: ignore[arg-type]
         if not self.shuffle:
             return iter(range(self.rank, size, self.num_replicas))
-        return (self.epoch * size + index for index in super().__iter__())
+        seen = self.seen[1] if self.seen[0] == self.epoch else 0
+        return islice((self.epoch * size + index for index in super().__iter__()), seen, None)
 
     def __len__(self) -> int:
         size = len(self.dataset)  # type: ignore[arg-type]

@@ -30,6 +30,8 @@ from fmcvqa.errors import ConfigError
 from fmcvqa.models.iqa import IQARegressor
 from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks.job import job_folder, plain_config
+from fmcvqa.tasks.redaction import recorded
+from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
 from fmcvqa.tracking import NoTracker, Tracker
 
 log = logging.getLogger(__name__)
@@ -63,16 +65,18 @@ def run(cfg: DictConfig) -> float:
     regressor = IQARegressor(start["name"], start["weights"], start["seed"], **model)
     history = History()
     checkpoint, last = _checkpoints(folder)
+    resumable = Resumable(folder / "last.ckpt", config["seed"], config["checkpoint_steps"])
     with _tracker(cfg, config, folder, dataset.name) as tracker:
         trainer: lightning.Trainer = instantiate(
             cfg.trainer,
             max_epochs=max_epochs,
-            callbacks=[history, checkpoint, last],
+            callbacks=[resumable, history, checkpoint, last],
+            plugins=[AtomicCheckpoints()],
             logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker)],
             default_root_dir=str(folder),
             enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),
         )
-        _fit(trainer, regressor, images, config["ckpt_path"])
+        _fit(trainer, regressor, images, _start(config["ckpt_path"], folder))
         best = history.best()
         tracker.summary({f"best/{name}": value for name, value in best.items()})
     if trainer.is_global_zero:
@@ -85,12 +89,13 @@ def run(cfg: DictConfig) -> float:
             "best_epoch": best["epoch"],
             "epochs": history.epochs,
             "checkpoint": checkpoint.best_model_path or None,
-            "config": config,
+            "config": recorded(cfg),
             "key": _key(config),
             "versions": _versions(),
         }
         write_atomic(folder / "result.json", json.dumps(result, indent=1, allow_nan=False).encode())
         print(_sentence(result))
+    resumable.end_if_asked()
     return float(best["srocc"])
 
 
@@ -102,10 +107,18 @@ def _tracker(cfg: DictConfig, config: dict[str, Any], folder: Path, dataset: str
         run_id=_key(config)[:16],
         folder=folder,
         group=config["name"],
-        config=config,
+        config=recorded(cfg),
         tags=[dataset],
         steps={"*": "step"},
     )
+
+
+def _start(given: str | None, folder: Path) -> str | None:
+    """The checkpoint to go on from: ``last`` is the run's own, where there is one yet."""
+    if given != "last":
+        return given
+    last = folder / "last.ckpt"
+    return str(last) if last.is_file() else None
 
 
 def _fit(trainer: lightning.Trainer, regressor: IQARegressor, images: TID2013DataModule, resume: str | None) -> None:
@@ -114,6 +127,7 @@ def _fit(trainer: lightning.Trainer, regressor: IQARegressor, images: TID2013Dat
         warnings.filterwarnings("ignore", message="Checkpoint directory")  # the run's folder has other files
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
         warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")  # the images do too
         trainer.fit(regressor, images, ckpt_path=resume, weights_only=True)
 
 

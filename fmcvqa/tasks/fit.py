@@ -25,7 +25,8 @@ from fmcvqa.regression.results import software_versions
 from fmcvqa.tasks.dashboard import track_model
 from fmcvqa.tasks.extract import Extraction
 from fmcvqa.tasks.inputs import cell_of, open_inputs
-from fmcvqa.tasks.job import job_folder, plain_config
+from fmcvqa.tasks.job import job_folder
+from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tasks.sources import StoreFeatures
 from fmcvqa.tracking import Tracker
 
@@ -60,7 +61,7 @@ def run(cfg: DictConfig) -> float:
         "protocol": evaluation.protocol,
         "scores": evaluation.scores,
         "versions": software_versions() | {"fmcvqa": __version__},
-        "config": plain_config(cfg),
+        "config": recorded(cfg),
     }
     scale = Scale(dataset.name, low, high, dataset.stand_in)
     calibration = Calibration.of(inputs.labelled.mos, evaluation.tested)

@@ -23,7 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_limits
 
 from fmcvqa.errors import FmcvqaError
-from fmcvqa.tasks import multirun
+from fmcvqa.tasks import gate, multirun
+from fmcvqa.tasks.redaction import redacted
+from fmcvqa.tasks.targets import refuse_foreign
 
 EXPERIMENT = "FMCVQA_EXPERIMENT"  # its path, for processes that see no command line
 _LONGEST = 200  # characters of a folder name; file systems take 255 bytes
@@ -46,6 +48,7 @@ def _run(command: str, cfg: DictConfig) -> float:
     objective = float("nan")
     error: FmcvqaError | None = None
     try:
+        refuse_foreign(cfg)  # again: now every interpolation has its value
         objective = float(task.run(cfg))
     except (FmcvqaError, InstantiationException) as raised:
         cause = raised if isinstance(raised, FmcvqaError) else raised.__cause__
@@ -127,8 +130,12 @@ def cell_name(layers: list[str], kernel: str, overrides: list[str]) -> str:
         kernel: Kernel of the cell.
         overrides: The job's overrides as Hydra lists them; paths and long values become eight hex digits.
     """
-    parts = ["+".join(layers), kernel]
-    for override in sorted(overrides):
+    return _folder_name(["+".join(layers), kernel, *_changes(overrides)])
+
+
+def _changes(overrides: list[str]) -> list[str]:
+    parts = []
+    for override in sorted(redacted(overrides)):
         key, _, value = override.lstrip("+~").partition("=")
         if any(key == silent or key.startswith(f"{silent}.") for silent in _SILENT):
             continue
@@ -136,7 +143,11 @@ def cell_name(layers: list[str], kernel: str, overrides: list[str]) -> str:
         plain = len(value) <= 32 and os.sep not in value
         short = re.sub(r"[^\w.+-]+", "-", value.strip("[](){}'\""), flags=re.ASCII) if plain else _digest(value)
         parts.append(f"{key}={short}")
-    name = "_".join(parts)
+    return parts
+
+
+def _folder_name(parts: list[str]) -> str:
+    name = "_".join(parts) or "as_configured"
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}_{_digest(name)}"
 
 
@@ -157,4 +168,10 @@ def _cell(_root_: Any) -> str:
     return cell_name(list(_root_.features.layers), str(_root_.regressor.kernel), list(_root_.hydra.overrides.task))
 
 
+def _changed(_root_: Any) -> str:
+    return _folder_name(_changes(list(_root_.hydra.overrides.task)))
+
+
+gate.install()
+OmegaConf.register_new_resolver("changed", _changed, replace=True)
 OmegaConf.register_new_resolver("cell", _cell, replace=True)

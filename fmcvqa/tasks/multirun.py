@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from fmcvqa.errors import EXIT_OK, FmcvqaError, SomeFailedError
 from fmcvqa.sealed import write_atomic
+from fmcvqa.tasks.redaction import hidden
 
 STATUS = "job.json"
 _NAMED = 3
@@ -59,7 +60,7 @@ def tell(error: FmcvqaError) -> None:
 
 def note(folder: Path, error: FmcvqaError | None) -> None:
     """Leave word of how a job ended."""
-    status = {"exit_code": error.exit_code, "error": str(error)} if error else {"exit_code": EXIT_OK}
+    status = {"exit_code": error.exit_code, "error": hidden(str(error))} if error else {"exit_code": EXIT_OK}
     write_atomic(folder / STATUS, json.dumps(status).encode())
 
 

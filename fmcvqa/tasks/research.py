@@ -13,8 +13,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from fmcvqa import configs
-from fmcvqa.errors import EXIT_USAGE, unknown_name
-from fmcvqa.tasks import job, multirun
+from fmcvqa.errors import EXIT_USAGE, ConfigError, unknown_name
+from fmcvqa.tasks import job, multirun, redaction
+from fmcvqa.tasks.targets import ALLOW, FLAG
 
 _MULTIRUN = ("-m", "--multirun")
 _WITH_VALUE = ("-c", "-p", "-cp", "-cn", "-cd", "-i")
@@ -35,14 +36,17 @@ def run(command: str, arguments: Sequence[str]) -> int:
         ConfigError: If there is no such experiment.
         FmcvqaError: If jobs of a multirun failed.
     """
-    config, words = primary_config(command, list(arguments))
+    words, allowed = _allowed(list(arguments))
+    config, words = primary_config(command, words)
     words.sort(key=lambda word: word not in _MULTIRUN)  # Hydra's parser takes it before the overrides only
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, not to Hydra's own printer
     before, sys.argv = sys.argv, ["fmcvqa", *map(quoted, words)]
     os.environ.pop(job.EXPERIMENT, None)
     if config != command:
         os.environ[job.EXPERIMENT] = str(Path(words[words.index("--config-dir") + 1]) / f"{config}.yaml")
+    environment, os.environ[ALLOW] = os.environ.get(ALLOW, ""), allowed  # workers of a launcher inherit it
     multirun.begin()
+    redaction.forget()
     try:
         hydra.main(version_base="1.3", config_path=str(configs.conf_dir()), config_name=config)(job.JOBS[command])()
     except (HydraException, OmegaConfBaseException) as error:
@@ -52,8 +56,27 @@ def run(command: str, arguments: Sequence[str]) -> int:
     except SystemExit as end:  # of a job that has said what failed, or of Hydra's own --help
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
-        sys.argv = before
+        sys.argv, os.environ[ALLOW] = before, environment
     return multirun.end()
+
+
+def _allowed(arguments: list[str]) -> tuple[list[str], str]:
+    """The arguments without ``--allow-target NAME``, and the names, with those of the environment.
+
+    Raises:
+        ConfigError: If it has no name, or a pickle is to be run.
+    """
+    for word in arguments:
+        if word.startswith("--experimental-rerun"):
+            raise ConfigError(f"{word} would unpickle a file, which can run any code", advice="the run's own command")
+    names = [os.environ.get(ALLOW, "")]
+    while FLAG in arguments:
+        position = arguments.index(FLAG)
+        if position + 1 == len(arguments):
+            raise ConfigError(f"{FLAG} names nothing", advice=f"{FLAG} my.module.Class")
+        names.append(arguments[position + 1])
+        del arguments[position : position + 2]
+    return arguments, ",".join(filter(None, names))
 
 
 def primary_config(command: str, arguments: list[str]) -> tuple[str, list[str]]:

@@ -21,6 +21,7 @@ from fmcvqa.tasks import multirun
 from fmcvqa.tasks.dashboard import track_cell, track_sweep
 from fmcvqa.tasks.inputs import Inputs, cell_of, open_inputs
 from fmcvqa.tasks.job import job_folder, plain_config
+from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def run(cfg: DictConfig) -> float:
         name=cfg.name,
         dataset=dataset,
         target=target[0] if target else None,
-        config=plain_config(cfg),
+        config=recorded(cfg),
         key=key,
         command=_command(),
     )

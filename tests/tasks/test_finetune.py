@@ -8,67 +8,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
-from PIL import Image
+from noisy import config
 
 from fmcvqa import configs
-from fmcvqa.data.records import ImageRecord
 from fmcvqa.errors import ConfigError, DatasetError
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.tasks import finetune
 
 
-class Noisy:
-    """Six contents at four levels of noise, 40 x 40 pixels; less noise, higher MOS."""
-
-    name, stand_in, mos_range = "Noisy", True, (0.0, 9.0)
-
-    def __init__(self, root: str, complete: bool = True) -> None:
-        self.root, self.complete = Path(root), complete
-
-    def records(self) -> list[ImageRecord]:
-        if not self.complete:
-            raise DatasetError("3 of 24 images are missing")
-        self.root.mkdir(exist_ok=True)
-        rng = np.random.default_rng(0)
-        found = []
-        for reference in range(6):
-            for level in range(4):
-                path = self.root / f"{reference}_{level}.png"
-                noise = rng.normal(0, 1 + 30 * level, (40, 40, 3))
-                Image.fromarray((128 + 10 * reference + noise).clip(0, 255).astype(np.uint8)).save(path)
-                found.append(ImageRecord(path.stem, path, 8.0 - 2 * level, f"R{reference}"))
-        return found
-
-
 @pytest.fixture(autouse=True)
 def _where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(finetune, "job_folder", lambda: tmp_path / "run")
-
-
-def config(tmp_path: Path, *overrides: str) -> DictConfig:
-    common = [
-        "~data",
-        f"+data._target_={__name__}.Noisy",
-        f"+data.root={tmp_path / 'images'}",
-        "model=squeezenet1_1",
-        "model.weights=none",
-        "training=strong",
-        "training.crop=36",
-        "training.head_hidden=16",
-        "training.batch_size=6",
-        "training.num_workers=0",
-        "training.lr=3e-4",
-        "training.max_epochs=1",
-        "trainer.accelerator=cpu",
-        "tracker=none",
-    ]
-    with initialize_config_dir(version_base="1.3", config_dir=str(configs.conf_dir())):
-        return compose("finetune", overrides=[*common, *overrides])
 
 
 def result(tmp_path: Path) -> dict[str, Any]:

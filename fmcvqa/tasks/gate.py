@@ -1,0 +1,74 @@
+"""Hydra with a gate: no config passes that may build what is not on the list, and no secret reaches what it writes.
+
+Hydra offers no place to look at a config before its logging, callbacks and launchers are built from it, nor one at its
+own files before they are written. So the two functions that every config and every one of its YAML files go through
+are wrapped; a worker process of a launcher has this too, since it imports the job's function by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import wraps
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from fmcvqa.tasks import redaction
+from fmcvqa.tasks.targets import refuse_foreign, refuse_packages
+
+_compose = ConfigLoaderImpl.load_configuration
+_to_yaml = OmegaConf.to_yaml
+_record = logging.getLogRecordFactory()
+
+
+@wraps(_compose)
+def _checked(self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> Any:
+    _check_search_path(self, config_name, overrides)
+    config = _compose(self, config_name, overrides, *args, **more)
+    refuse_foreign(config)
+    redaction.learn(config)
+    with open_dict(config.hydra):  # a folder may be named by it; Hydra would resolve what it quotes
+        name = redaction.redacted(str(config.hydra.job._get_node("override_dirname")._value()))
+        config.hydra.job.override_dirname = name.replace("${", "{")
+    return config
+
+
+def _check_search_path(loader: ConfigLoaderImpl, config_name: str | None, overrides: list[str]) -> None:
+    for word in overrides:
+        if word.lstrip("+~").startswith("hydra.searchpath="):
+            value = OmegaConf.create({"given": word.partition("=")[2]}).given
+            refuse_packages([part.strip(" '\"") for part in str(value).strip("[]").split(",")])
+    primary = loader.repository.load_config(config_name) if config_name else None
+    if primary is not None and isinstance(primary.config, DictConfig):
+        refuse_packages(OmegaConf.select(primary.config, "hydra.searchpath"))
+
+
+@wraps(_to_yaml)
+def _hidden_yaml(cfg: Any, **options: Any) -> str:
+    if isinstance(cfg, DictConfig | ListConfig):
+        plain = OmegaConf.to_container(cfg, resolve=bool(options.get("resolve")), enum_to_str=True)
+        safe = redaction.redacted(plain)
+        if safe != plain:
+            cfg = OmegaConf.create(safe)
+    return _to_yaml(cfg, **options)
+
+
+def _hidden_record(*args: Any, **more: Any) -> logging.LogRecord:
+    record = _record(*args, **more)
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError):  # logging itself says what is wrong with it
+        return record
+    safe = redaction.hidden(text)
+    if safe != text:
+        record.msg, record.args = safe, ()
+    return record
+
+
+def install() -> None:
+    """Put the gate up; a second call changes nothing."""
+    if ConfigLoaderImpl.load_configuration is not _checked:
+        ConfigLoaderImpl.load_configuration = _checked  # type: ignore[method-assign]
+        OmegaConf.to_yaml = staticmethod(_hidden_yaml)  # type: ignore[method-assign]
+        logging.setLogRecordFactory(_hidden_record)
