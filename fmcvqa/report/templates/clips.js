@@ -34,6 +34,6 @@ function apply() {
   document.getElementById('shown').textContent = `${shown} of ${DATA.clips.length} clips shown`;
 }
 
-document.getElementById('filters').addEventListener('input', apply);
+for (const kind of ['input', 'change']) document.getElementById('filters').addEventListener(kind, apply);
 document.getElementById('filters').addEventListener('submit', event => event.preventDefault());
 apply();
