@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmcvqa.report import cross, tables
+from fmcvqa.report import cross, grid, tables
 from fmcvqa.report.cross import CrossTable, Direction
 from fmcvqa.report.groups import Group
 from fmcvqa.report.results import CellResult
@@ -19,6 +19,7 @@ from fmcvqa.report.tables import VERDICT, CellTable
 
 WORST = 6
 _CHARTED = ("srocc", "plcc")
+_NUMBERS = 5  # columns of the cross-dataset table
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,16 @@ def direction_section(anchor: str, group: Group, direction: Direction, table: Cr
     """One direction of the cross-dataset table as the page shows it."""
     own = {id(result) for result in group.results}
     pairs = [(result, settings) for result, settings in direction.ours if id(result) in own]
-    texts = cross.direction_rows(Direction(direction.title, direction.banner, tuple(pairs), direction.published))
+    shown = Direction(direction.title, direction.banner, tuple(pairs), direction.published)
+    headers, texts = grid.filled(cross.HEADERS, cross.direction_rows(shown))
     cells = [*range(len(pairs)), *([None] * len(direction.published))]
     best = [result is group.best for result, _ in pairs] + [False] * len(direction.published)
     lines = [Line(row, cell, top, "best" if top else "") for row, cell, top in zip(texts, cells, best, strict=True)]
     results, settings = [result for result, _ in pairs], [settings for _, settings in pairs]
-    title, banner = direction.title, direction.banner
-    return Section(anchor, group, title, banner, cross.HEADERS, 4, lines, table.notes, results, settings)
+    left = len(headers) - _NUMBERS
+    return Section(
+        anchor, group, direction.title, direction.banner, headers, left, lines, table.notes, results, settings
+    )
 
 
 def worst(result: CellResult, count: int = WORST) -> list[Miss]:
