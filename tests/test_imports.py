@@ -24,11 +24,13 @@ FLOORS = {
     "tracking": 2,
     "features": 3,
     "regression": 4,
-    "predictor": 5,
-    "report": 5,
-    "tasks": 6,
-    "cli": 7,
-    "__main__": 8,
+    "modelcard": 5,
+    "hub": 6,
+    "predictor": 7,
+    "report": 7,
+    "tasks": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

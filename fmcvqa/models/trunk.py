@@ -15,6 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from fmcvqa.errors import ConfigError
 from fmcvqa.models.backbones import backbone_spec, bare_network, check_taps, load_backbone, load_state
+from fmcvqa.models.reuse import SavedTrunk, is_model_file
 
 BatchNormMode = Literal["eval", "per_frame"]
 
@@ -37,13 +38,14 @@ class Trunk(nn.Module):
     Args:
         name: The backbone.
         taps: Layers whose output is wanted, of ``known_taps(name)``.
-        weights: See ``load_backbone``.
+        weights: See ``load_backbone``; or a model file (``.fmcvqa``), whose network is used as far as it goes.
         seed: Of random weights.
         batchnorm: ``"eval"`` uses the running statistics, ``"per_frame"`` each frame's own (the authors' code).
 
     Raises:
         ConfigError: If a tap, the backbone or the mode is unknown.
-        WeightsError: If the weights cannot be had or do not fit.
+        WeightsError: If the weights cannot be had or do not fit, or a model file's network ends before a tap.
+        ModelFileError: If a model file is damaged.
     """
 
     def __init__(
@@ -57,7 +59,17 @@ class Trunk(nn.Module):
     ) -> None:
         super().__init__()
         check_taps(name, taps)  # before a download
-        self._build(name, taps, load_backbone(name, weights, seed=seed), batchnorm)
+        if is_model_file(weights):
+            self._take_over(name, taps, SavedTrunk.read(Path(weights), name), batchnorm)
+        else:
+            self._build(name, taps, load_backbone(name, weights, seed=seed), batchnorm)
+
+    def _take_over(self, name: str, taps: Sequence[str], saved: SavedTrunk, batchnorm: BatchNormMode) -> None:
+        """Build around the tensors of a model file; what lies deeper than the taps is left out."""
+        with torch.device("meta"):
+            self._build(name, taps, bare_network(backbone_spec(name), saved.transform_input), batchnorm)
+        load_state(self, saved.part(list(self.state_dict()), taps), f"in {saved.path}")
+        self.requires_grad_(False)
 
     @classmethod
     def from_state(

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.models import get_model_weights
 
 from fmcvqa.errors import WeightsError
+from fmcvqa.models.reuse import is_model_file
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,11 @@ def file_weights(backbone: str, path: Path) -> Weights:
         raise WeightsError(
             f"the weight file {path} does not exist",
             advice="model.weights=FILE with a .ckpt, .pth or .safetensors file, or model.weights=imagenet or none",
+        )
+    if is_model_file(path):
+        raise WeightsError(
+            f"{path} holds a network only as deep as its model needs it, not a whole {backbone}",
+            advice="fmcvqa fit, extract and sweep can use it; to fine-tune, give a .ckpt, .pth or .safetensors file",
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(backbone, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ import numpy.typing as npt
 
 from fmcvqa.errors import ConfigError, ModelFileError
 from fmcvqa.features.matrix import Block, FeatureMatrix, FloatArray
+from fmcvqa.regression.fitting import Kernels, choose
 from fmcvqa.regression.folds import Fold
 from fmcvqa.regression.kernels import KernelBank
 from fmcvqa.regression.primal import LandmarkKernels, fit_landmarks, solver_of
+from fmcvqa.regression.protocol_base import Protocol
 from fmcvqa.regression.scaling import PER_FOLD
+from fmcvqa.regression.splits import Split
 from fmcvqa.regression.svr import Cell, FittedSVR, cell_kernel, fit_svr
 
 Float64 = npt.NDArray[np.float64]
@@ -185,6 +188,30 @@ def fit_final(
     return RBFRegressor(
         support, shifts, scales, fitted.dual, gamma, fitted.intercept, fitted.mos_mean, fitted.mos_scale
     )
+
+
+def searched(features: FeatureMatrix, mos: npt.ArrayLike, cell: Cell, protocol: Protocol) -> Cell:
+    """The cell with what the protocol's search chooses on all videos; the cell itself where nothing is searched for.
+
+    Args:
+        features: The videos.
+        mos: Their MOS, ``[videos]``.
+        cell: The cell.
+        protocol: Whose search it is; its scores are those of fitting this way.
+    """
+    rows = np.arange(len(features))
+    search = protocol.search(Split(rows, rows[:0]), 0, protocol.groups(features.ids))
+    if search is None:
+        return cell
+    bank = KernelBank(features)
+    solved = replace(cell, solver=solver_of(cell, bank))
+    folds = [Fold(part.train, protocol.feature_scaler) for part in search.inner]
+    bank.prepare(folds)
+    inner: list[Kernels] = [
+        LandmarkKernels(bank, fold) if solved.solver == "primal" else bank.fold(cell.blocks, fold) for fold in folds
+    ]
+    known = np.asarray(mos, dtype=np.float64)
+    return replace(choose(search, inner, solved, known, protocol.scale_mos), solver=cell.solver)
 
 
 def _affine(bank: KernelBank, blocks: Sequence[Block], fold: Fold) -> tuple[dict[Block, Float64], dict[Block, Float64]]:

@@ -24,7 +24,7 @@ from fmcvqa.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
-_OF_THE_MACHINE = ("name", "force", "output", "paths", "loader", "trainer", "tracker")
+OF_THE_MACHINE = ("name", "force", "output", "paths", "loader", "trainer", "tracker")
 _COMPARED = ("layers", "kernel", "published_srocc", "srocc")
 
 
@@ -112,7 +112,7 @@ def track_model(tracker: Tracker, card: Mapping[str, Any], model: Path, folder: 
     with _watching(f"{model}"):
         cell, dataset = card["cell"], card["dataset"]
         lasting = {key: value for key, value in card.items() if key not in ("made", "config")}
-        config = {key: value for key, value in card["config"].items() if key not in _OF_THE_MACHINE}
+        config = {key: value for key, value in card["config"].items() if key not in OF_THE_MACHINE}
         started = tracker.start(
             f"{name}: {'+'.join(cell['layers'])} {cell['kernel']}",
             run_id=f"{name}-model-{_digest([lasting, config])}",
@@ -140,7 +140,7 @@ def _watching(what: str) -> Iterator[None]:
 def _config(result: Mapping[str, Any], cell: CellResult) -> dict[str, Any]:
     """Settings and their results, with layers and kernel as words to group by."""
     unused = ("target_features",) if cell.target is None else ()
-    settings = {key: value for key, value in result["config"].items() if key not in (*_OF_THE_MACHINE, *unused)}
+    settings = {key: value for key, value in result["config"].items() if key not in (*OF_THE_MACHINE, *unused)}
     facts = {key: result[key] for key in ("cell", "dataset", "target", "protocol", "key", "versions")}
     return {**settings, **facts, "layers": cell.cell.layers_text, "kernel": cell.cell.kernel}
 

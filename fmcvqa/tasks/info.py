@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from fmcvqa.errors import EXIT_OK
+from fmcvqa.modelcard import describe
 from fmcvqa.modelfile import read_model_file
+from fmcvqa.tasks.terminal import Parser
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print a model file's record; nothing of the model is built."""
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa info",
-        description="Verify a model file and show how it was made: data, scores with spread, recipe, versions.",
-        epilog="example: fmcvqa info outputs/demo/model.fmcvqa",
+    """Print a model file's card; nothing of the model is built."""
+    parser = Parser(
+        "info",
+        "Verify a model file and show its card: data, scores with spread, what a score is worth, recipe, versions.",
+        examples=["fmcvqa info outputs/demo/model.fmcvqa"],
     )
     parser.add_argument("model", type=Path, metavar="FILE", help="a model that fmcvqa fit wrote")
-    arrays, record = read_model_file(parser.parse_args(argv).model)
-    numbers = sum(array.size for array in arrays.values())
-    print(json.dumps({**record, "numbers": numbers}, indent=1, sort_keys=True))
+    parser.add_argument("--json", action="store_true", help="everything the file says of itself, for programs")
+    options = parser.parse_args(argv)
+    arrays, record = read_model_file(options.model)
+    if options.json:
+        numbers = sum(array.size for array in arrays.values())
+        print(json.dumps({**record, "numbers": numbers}, indent=1, sort_keys=True))
+    else:
+        print(describe(record, arrays), end="")
     return EXIT_OK

@@ -40,7 +40,7 @@ def run(cfg: DictConfig) -> float:
     cell, protocol = cell_of(cfg), instantiate(cfg.protocol)  # first: what they refuse would cost an extraction later
     tracker: Tracker = instantiate(cfg.tracker)
     inputs = open_inputs(cfg)
-    key = _key(cfg, inputs)
+    key = result_key(cfg, inputs)
     folder = job_folder()
     previous = None if cfg.force else read_result(folder)
     if previous is not None and previous["key"] == key:
@@ -79,7 +79,7 @@ def objective(result: dict[str, Any]) -> float:
     return float(score["median"] if "median" in score else score["value"])
 
 
-def _key(cfg: DictConfig, inputs: Inputs) -> str:
+def result_key(cfg: DictConfig, inputs: Inputs) -> str:
     """SHA-256 over everything a result depends on: features and labels by content, cell and protocol by value."""
     known = [inputs.cards, [labelled.identity for labelled in inputs.every]]
     protocol = plain_config(cfg.protocol)

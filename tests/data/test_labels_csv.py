@@ -98,9 +98,9 @@ def test_every_unusable_row_is_named(tmp_path):
         "mine.csv line 3: the MOS of 'b.mp4' is '', not a number",
         "mine.csv line 4: the MOS of 'c.mp4' is nan, not a finite number",
         "mine.csv line 5: the MOS of 'd.mp4' is 7, outside 1 to 5",
-        "mine.csv line 6: 'x/../a.mp4' is the file of line 2 again",
+        "mine.csv line 6: 'x/../a.mp4' is the file of line 2 again, with the MOS 2 here and 1 there",
         "mine.csv line 7: '' is not a path",
-        "mine.csv line 8: 'a.mp4' is the file of line 2 again",
+        "mine.csv line 8: 'a.mp4' is the file of line 2 again, with the MOS 2 here and 1 there",
     )
     dataset = CSVVideos(file, mos_range=(1, 5))
     report = dataset.check()

@@ -7,7 +7,9 @@ import pytest
 from oracle import made, plain_predictions
 
 from fmcvqa.errors import ConfigError, ModelFileError
-from fmcvqa.regression.final import fit_final, load_regressor
+from fmcvqa.regression.evaluate import evaluate
+from fmcvqa.regression.final import fit_final, load_regressor, searched
+from fmcvqa.regression.protocols import Nested, Paper
 from fmcvqa.regression.svr import SOLVERS, Cell
 
 
@@ -69,3 +71,14 @@ def test_a_model_fitted_in_the_primal_is_one_weight_per_feature_too(scaler):
     np.testing.assert_allclose(
         primal.predict(features.blocks), dual.predict(features.blocks), rtol=0, atol=0.005 * mos.std()
     )
+
+
+def test_a_search_is_done_again_on_all_videos():
+    features, mos = made(40, (30, 8))
+    cell = Cell(layers=("A",))
+    assert searched(features, mos, cell, Paper()) == cell
+    protocol = Nested(repeats=1, C=(0.001, 1000.0), epsilon=(0.1,))
+    chosen = searched(features, mos, cell, protocol)
+    assert chosen.C in (0.001, 1000.0)
+    rows = [row["C"] for row in evaluate(features, mos, cell, protocol, resamples=1).rows]
+    assert max(set(rows), key=rows.count) == chosen.C  # as the folds choose on four fifths of these videos

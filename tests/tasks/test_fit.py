@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from tiny import TAPS, composed, errors, generated, network, places, run
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.prediction import Scale
 from fmcvqa.predictor import VideoQualityModel
+from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.final import fit_final
+from fmcvqa.regression.protocols import Paper
 from fmcvqa.regression.svr import Cell
 from fmcvqa.sealed import read_sealed
 
@@ -21,6 +25,17 @@ Capture = pytest.CaptureFixture[str]
 def stored(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """The arrays of each video in the store."""
     return {path.stem: read_sealed(path)[0] for path in (folder / "cache").glob("*/*/*.safetensors")}
+
+
+def first_tested(result: dict[str, Any], tmp_path: Path) -> list[dict[str, float]]:
+    """MOS and prediction of each video in the first round of cross-validation alone."""
+    store = stored(tmp_path)
+    ids = [row["id"] for row in result["predictions"]]
+    layer = result["cell"]["layers"][0]
+    blocks = {(layer, pool): np.stack([store[i][f"{layer}/{pool}"] for i in ids]) for pool in ("mean", "max")}
+    cell = Cell(layers=(layer,), kernel=result["cell"]["kernel"])
+    mos = [row["mos"] for row in result["predictions"]]
+    return evaluate(FeatureMatrix(ids, dict(blocks)), mos, cell, Paper(repeats=1)).predictions
 
 
 @pytest.fixture
@@ -46,21 +61,37 @@ def test_a_model_scores_clips_as_the_store_does(
     assert model.scale == Scale(name, 1.0, 5.0, stand_in=True)
     assert model.recipe.taps == model.trunk.taps == TAPS[:1]
     assert (model.card["dataset"], model.card["cell"]["kernel"]) == (
-        {"name": name, "stand_in": True, "videos": 12},
+        {"name": name, "stand_in": True, "videos": 12, "mos_range": [1.0, 5.0]},
         kernel,
     )
+    assert model.card["trunk"] == {"weights": "none", "seed": 0}
+    assert model.card["licence"] is None
+    assert str(tmp_path) not in str(model.card)  # what is handed on names nobody's folders
     score = model.card["scores"]["srocc"]
     assert out == (
         f"{file} ({file.stat().st_size / 1e6:.1f} MB): {TAPS[0]} {kernel} on 12 videos of {name}; "
         f"cross-validated SROCC {score['median']:.4f} (std {score['std']:.4f})\n"
+        f"report: {tmp_path / 'outputs' / 'fit' / 'table.md'}; fmcvqa info {file} shows the model's card\n"
     )
+    result = json.loads((tmp_path / "outputs" / "fit" / "result.json").read_text())
+    assert result["scores"] == model.card["scores"]
+    assert {path.name for path in (tmp_path / "outputs" / "fit").glob("*.png")} == {
+        "heatmap.png",
+        "scatter.png",
+        "splits.png",
+    }
+    residuals = sorted(abs(row["mos"] - row["predicted"]) for row in first_tested(result, tmp_path))
+    assert model.calibration is not None
+    assert model.calibration.residuals == pytest.approx(residuals, abs=1e-9)
+    assert model.calibration.mos.tolist() == sorted(row["mos"] for row in result["predictions"])
 
 
 def test_the_regressor_is_fitted_on_every_video_with_its_label(
     konvid: list[str], shared_folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     file = tmp_path / "model.fmcvqa"
-    assert run(capsys, "fit", *konvid, f"output={file}", f"features.layers=[{TAPS[1]}]", "protocol.repeats=2")[0] == 0
+    words = [*konvid, f"output={file}", f"features.layers=[{TAPS[1]}]", "protocol.repeats=2", "report=false"]
+    assert run(capsys, "fit", *words)[0] == 0
     csv = next((shared_folder / "data").rglob("KoNViD_1k_mos.csv")).read_text().splitlines()[1:]
     mos = {name: float(score) for name, score in (line.replace('"', "").split(",") for line in csv)}
     features = stored(tmp_path)
@@ -82,7 +113,8 @@ def test_the_file_holds_no_more_of_the_network_than_the_cell_needs(
     sizes = []
     for tap in TAPS:
         file = tmp_path / f"{tap}.fmcvqa"
-        assert run(capsys, "fit", *konvid, f"output={file}", f"features.layers=[{tap}]", "protocol.repeats=2")[0] == 0
+        words = [*konvid, f"output={file}", f"features.layers=[{tap}]", "protocol.repeats=1", "report=false"]
+        assert run(capsys, "fit", *words)[0] == 0
         sizes.append(sum(tensor.numel() for tensor in VideoQualityModel.load(file).trunk.state_dict().values()))
     assert sizes[0] < sizes[1] / 10
 
@@ -105,6 +137,68 @@ def test_what_is_no_model_is_refused_before_any_work(
     assert (code, out, errors(err)) == (2, "", [message])
     assert not (tmp_path / "model.fmcvqa").exists()
     assert "to extract" not in err
+
+
+def csv_of(tmp_path: Path, rows: list[str]) -> list[str]:
+    (tmp_path / "my.csv").write_text("\n".join(["path,mos", *rows]) + "\n")
+    words = ["data=csv", f"data.labels={tmp_path / 'my.csv'}", "data.mos_range=[1,5]", "features.layers=[features.4]"]
+    return [*words, *network(), *places(tmp_path), f"output={tmp_path / 'model.fmcvqa'}"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [f"{k}.mp4,{k % 5 + 1}" for k in range(9)],
+            "my has 9 labelled videos. Try: label 10 or more: with fewer nothing can be tested, and a hundred are a "
+            "fair start",
+        ),
+        (
+            [f"{k}.mp4,3.0" for k in range(12)],
+            "all 12 labels of my are 3. Try: give videos of different quality",
+        ),
+        (
+            ["a.mp4,3", "./a.mp4,3", "b.mp4,62", "a.mp4,4"],
+            "the labels of my in {folder} cannot be used\n"
+            "  my.csv line 3: './a.mp4' is the file of line 2 again\n"
+            "  my.csv line 4: the MOS of 'b.mp4' is 62, outside 1 to 5\n"
+            "  my.csv line 5: 'a.mp4' is the file of line 2 again, with the MOS 4 here and 3 there",
+        ),
+    ],
+    ids=["few", "one value", "rows"],
+)
+def test_labels_are_checked_before_any_work(rows: list[str], message: str, tmp_path: Path, capsys: Capture) -> None:
+    code, out, err = run(capsys, "fit", *csv_of(tmp_path, rows))
+    assert (code, out) == (4, "")
+    assert message.format(folder=tmp_path) in err
+    assert "to extract" not in err
+
+
+def test_the_network_of_another_model_is_named_in_the_card(
+    shared_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    konvid = [*generated(), *network(), *places(shared_folder, tmp_path), "report=false"]
+    first, second = tmp_path / "first.fmcvqa", tmp_path / "second.fmcvqa"
+    layer = f"features.layers=[{TAPS[0]}]"
+    cheap = [layer, "protocol.repeats=1", "licence=CC0-1.0"]
+    assert run(capsys, "fit", *konvid, *cheap, f"output={first}")[0] == 0
+    words = [*konvid, *cheap, f"recipe.taps=[{TAPS[0]}]", f"model.weights={first}", f"output={second}"]
+    assert run(capsys, "fit", *words)[0] == 0
+    card = VideoQualityModel.load(second).card
+    assert card["trunk"] == {
+        "weights": "first.fmcvqa",
+        "seed": 0,
+        "from_model": {
+            "dataset": "KoNViD-1k (synthetic stand-in)",
+            "fingerprint": VideoQualityModel.load(first).recipe.weights,
+            "trunk": {"weights": "none", "seed": 0},
+            "licence": "CC0-1.0",
+        },
+    }
+    assert VideoQualityModel.load(second).recipe.weights == VideoQualityModel.load(first).recipe.weights
+    code, _, err = run(capsys, "fit", *konvid, layer, f"model.weights={first}", f"output={second}")
+    assert code == 4
+    assert errors(err)[0].startswith(f"the network in {first} ends before the taps {', '.join(TAPS)}. Found: ")
 
 
 def test_the_default_is_the_papers_best_cell() -> None:

@@ -27,7 +27,7 @@ SCALE = {"name": NAME, "minimum": 1.0, "maximum": 5.0, "stand_in": True}
 def model(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     words = [*generated(), *network(), *places(shared_folder, folder), f"features.layers=[{TAPS[0]}]"]
-    assert cli.main(["fit", *words, "protocol.repeats=2", f"output={folder / 'model.fmcvqa'}"]) == 0
+    assert cli.main(["fit", *words, "protocol.repeats=2", "report=false", f"output={folder / 'model.fmcvqa'}"]) == 0
     return folder / "model.fmcvqa"
 
 

@@ -77,6 +77,11 @@ class CSVVideos(LabelledSet[VideoRecord]):
         return min(scores), max(scores)
 
     @property
+    def range_given(self) -> bool:
+        """Whether the scale was stated, not found in the labels."""
+        return self._given_range is not None
+
+    @property
     def _argument(self) -> Path:
         return self.file
 
@@ -94,9 +99,9 @@ class CSVVideos(LabelledSet[VideoRecord]):
         table = LabelTable(self.file, self._given_range)
         if not csv.rows:
             table.problems.append(f"{self.file.name} has a header, but no rows")
-        first_lines: dict[str, int] = {}
+        first_lines: dict[str, tuple[int, str]] = {}
         for (line, fields), path, key in zip(csv.rows, self._paths(csv), self._ids(csv), strict=True):
-            if path is not None and (fault := _path_fault(path, line, first_lines)):
+            if path is not None and (fault := _path_fault(path, line, fields[mos_at], first_lines)):
                 table.problems.append(f"{self.file.name} line {line}: {fault}")
             elif not _is_safe(key):
                 table.problems.append(f"{self.file.name} line {line}: the id {key!r} cannot name a file")
@@ -169,11 +174,14 @@ def _normal(path: str) -> str:
     return Path(os.path.normpath(path)).as_posix()
 
 
-def _path_fault(path: str, line: int, first_lines: dict[str, int]) -> str:
+def _path_fault(path: str, line: int, mos: str, first_lines: dict[str, tuple[int, str]]) -> str:
     if not path.strip() or "\0" in path:
         return f"{path!r} is not a path"
-    first = first_lines.setdefault(_normal(path), line)
-    return "" if first == line else f"{path!r} is the file of line {first} again"
+    first, there = first_lines.setdefault(_normal(path), (line, mos))
+    if first == line:
+        return ""
+    other = "" if there.strip() == mos.strip() else f", with the MOS {mos.strip()} here and {there.strip()} there"
+    return f"{path!r} is the file of line {first} again{other}"
 
 
 def _safe(name: str) -> str:
