@@ -25,6 +25,8 @@ USING = {
     "report": "tables and figures of the paper from finished runs",
     "check": "say what of a dataset is there and what is missing",
     "info": "show what a model file is",
+    "share": "put a model file and its card on the Hugging Face Hub or into a folder",
+    "completion": "a script that lets your shell complete all of this",
     "demo": "the whole method on synthetic sets, in about five minutes",
 }
 
@@ -82,9 +84,10 @@ def _sigterm_ends_well() -> Iterator[None]:
 
 def _map() -> str:
     lines = ["usage: fmcvqa COMMAND ...", "", "Research (Hydra: group=option, key=value, -m for a multirun):"]
-    lines += [f"  {name:10}{text}" for name, text in RESEARCH.items()]
-    lines += ["", "Use (paths and flags):"] + [f"  {name:10}{text}" for name, text in USING.items()]
+    lines += [f"  {name:12}{text}" for name, text in RESEARCH.items()]
+    lines += ["", "Use (paths and flags):"] + [f"  {name:12}{text}" for name, text in USING.items()]
     lines += ["", "Each has --help with an example. Experiments: " + ", ".join(configs.experiments())]
+    lines += ["Exit codes: 0 done, 1 a bug, 2 usage, 3 some inputs failed, 4 nothing could start, 143 told to stop"]
     return "\n".join([*lines, "Start here: fmcvqa demo"])
 
 

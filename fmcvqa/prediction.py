@@ -63,6 +63,16 @@ class Unlikeness:
     distance: float | None
     reasons: tuple[str, ...]
 
+    @classmethod
+    def of(cls, score: float, scale: Scale, distance: float | None) -> Unlikeness:
+        """The judgement of a score on a scale at this distance."""
+        reasons = []
+        if distance is not None and not distance <= 1:
+            reasons.append(f"it lies {distance:.3g} times as far from the training clips as they do from each other")
+        if score not in scale:
+            reasons.append(f"its score is not within {scale.minimum:g} to {scale.maximum:g}")
+        return cls(distance, tuple(reasons))
+
     @property
     def flag(self) -> bool:
         """Whether the clip is unlike the training set."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from fmcvqa.errors import FmcvqaError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.windows import WINDOW_SECONDS, WindowFeatures, WindowPools
+from fmcvqa.hub import local_model, share
 from fmcvqa.modelfile import (
     CALIBRATION,
     FORMAT,
@@ -27,9 +29,9 @@ from fmcvqa.modelfile import (
     under,
 )
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness, Window
-from fmcvqa.regression.conformal import LEVEL, Calibration
-from fmcvqa.regression.final import Blocks, Regressor, load_regressor
+from fmcvqa.prediction import Prediction, Scale, Unlikeness, Window
+from fmcvqa.regression.conformal import Calibration
+from fmcvqa.regression.final import Regressor, load_regressor
 from fmcvqa.regression.novelty import TrainingSet
 from fmcvqa.sealed import write_sealed
 
@@ -149,34 +151,16 @@ class VideoQualityModel:
         """What there is to say of a clip with these features."""
         blocks = {block: values[None] for block, values in pooled.blocks.items()}
         score = float(self.regressor.predict(blocks)[0])
-        known = self.calibration
+        known, around = self.calibration, self.training_set
         return Prediction(
             path,
             score,
             self.scale,
-            interval=self._interval(score),
+            interval=None if known is None else known.interval(score, self.scale),
             percentile=None if known is None else known.percentile(score),
-            unlike=self._unlike(score, blocks),
+            unlike=Unlikeness.of(score, self.scale, None if around is None else float(around.distance(blocks)[0])),
             frames=pooled.frames,
         )
-
-    def _interval(self, score: float) -> Interval | None:
-        half = None if self.calibration is None else self.calibration.half_width(LEVEL)
-        if half is None:
-            return None
-        low, high = score - half, score + half
-        if score in self.scale:  # no MOS is beyond its scale's ends
-            low, high = max(low, self.scale.minimum), min(high, self.scale.maximum)
-        return Interval(low, high, LEVEL)
-
-    def _unlike(self, score: float, blocks: Blocks) -> Unlikeness:
-        distance = None if self.training_set is None else float(self.training_set.distance(blocks)[0])
-        reasons = []
-        if distance is not None and not distance <= 1:
-            reasons.append(f"it lies {distance:.3g} times as far from the training clips as they do from each other")
-        if score not in self.scale:
-            reasons.append(f"its score is not within {self.scale.minimum:g} to {self.scale.maximum:g}")
-        return Unlikeness(distance, tuple(reasons))
 
     def save(self, path: str | Path) -> None:
         """Write the model as one safetensors file; nothing in it can run code."""
@@ -199,6 +183,27 @@ class VideoQualityModel:
         }
         arrays = {prefix + name: array for prefix, part in parts for name, array in part.items()}
         write_sealed(Path(path), arrays, record)
+
+    @classmethod
+    def from_pretrained(cls, reference: str | Path) -> VideoQualityModel:
+        """The model of ``hf://owner/name`` on the Hugging Face Hub, of a folder, or of a file; see :mod:`fmcvqa.hub`.
+
+        Raises:
+            ConfigError: If huggingface_hub is not installed (``pip install 'fmcvqa[hub]'``).
+            ModelFileError: If the Hub does not give the file, or it is no whole model.
+        """
+        return cls.load(local_model(reference))
+
+    def push_to_hub(self, target: str, *, private: bool = False) -> str:
+        """Put the model and its card into ``hf://owner/name``, or a folder; gives where it lies.
+
+        Raises:
+            ConfigError: If huggingface_hub is not installed.
+            ModelFileError: If the Hub refuses.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "model.fmcvqa")
+            return share(Path(folder) / "model.fmcvqa", target, private=private)
 
     @classmethod
     def load(cls, path: str | Path) -> VideoQualityModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,12 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from tiny import errors, generated, labelled, network, places, run
 
-from fmcvqa import __version__, configs
+from fmcvqa import __version__, cli, configs
 from fmcvqa.data.synthetic import SyntheticLIVEVQC
 from fmcvqa.tasks.research import quoted
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ["finetune", "extract", "sweep", "fit", "predict", "report", "check", "info", "demo"]
+COMMANDS = [*cli.RESEARCH, *cli.USING]
 EXPERIMENTS = ["authors", "finetune_tid2013", "table1_konvid1k", "table2_livevqc", "table3_cross"]
 
 
@@ -35,8 +36,9 @@ def test_alone_it_prints_a_map(words: list[str], capsys: Capture) -> None:
     lines = out.splitlines()
     assert lines[0] == "usage: fmcvqa COMMAND ..."
     assert [line.split()[0] for line in lines if line.startswith("  ")] == COMMANDS
-    assert lines[-2:] == [
+    assert lines[-3:] == [
         "Each has --help with an example. Experiments: " + ", ".join(EXPERIMENTS),
+        "Exit codes: 0 done, 1 a bug, 2 usage, 3 some inputs failed, 4 nothing could start, 143 told to stop",
         "Start here: fmcvqa demo",
     ]
 
@@ -73,11 +75,11 @@ def test_what_parsers_refuse_is_usage(capsys: Capture) -> None:
     assert "unrecognized arguments: --nothing" in err
 
 
-@pytest.mark.parametrize("command", ["finetune", "extract", "sweep", "fit"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, capsys: Capture) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
-    assert f"Example: fmcvqa {command}" in out or f": fmcvqa {command}" in out
+    assert re.search(rf"(example[^\n]*: |^ +|\$\()fmcvqa {command}\b", out, re.MULTILINE | re.IGNORECASE), out
 
 
 def test_cfg_job_prints_the_composed_config(capsys: Capture) -> None:

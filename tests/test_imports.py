@@ -57,7 +57,15 @@ def test_imports_go_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["fmcvqa", "fmcvqa.cli", "fmcvqa.data", "fmcvqa.data.decoding", "fmcvqa.data.labels", "fmcvqa.regression"],
+    [
+        "fmcvqa",
+        "fmcvqa.cli",
+        "fmcvqa.data",
+        "fmcvqa.data.decoding",
+        "fmcvqa.data.labels",
+        "fmcvqa.features",
+        "fmcvqa.regression",
+    ],
 )
 def test_light_modules_stay_light(module: str) -> None:
     heavy = "{'torch', 'lightning', 'wandb', 'matplotlib'}"

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmcvqa.errors import ConfigError, ModelFileError
+from fmcvqa.prediction import Interval, Scale
 from fmcvqa.regression.intervals import ScoredSplit
 
 Float64 = npt.NDArray[np.float64]
@@ -60,6 +61,16 @@ class Calibration:
             raise ConfigError(f"the level of an interval is {level}", advice="a number between 0 and 1, such as 0.9")
         rank = math.ceil((len(self.residuals) + 1) * level - _ROUNDING)
         return float(self.residuals[rank - 1]) if rank <= len(self.residuals) else None
+
+    def interval(self, score: float, scale: Scale, level: float = LEVEL) -> Interval | None:
+        """The interval around a score; cut at the ends of the scale, beyond which no MOS is, if the score is within."""
+        half = self.half_width(level)
+        if half is None:
+            return None
+        low, high = score - half, score + half
+        if score in scale:
+            low, high = max(low, scale.minimum), min(high, scale.maximum)
+        return Interval(low, high, level)
 
     def percentile(self, score: float) -> float:
         """Share in percent of the training videos whose MOS is below this score."""

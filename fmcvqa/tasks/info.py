@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from fmcvqa.errors import EXIT_OK
+from fmcvqa.hub import local_model
 from fmcvqa.modelcard import describe
 from fmcvqa.modelfile import read_model_file
 from fmcvqa.tasks.terminal import Parser
@@ -19,10 +19,10 @@ def main(argv: Sequence[str]) -> int:
         "Verify a model file and show its card: data, scores with spread, what a score is worth, recipe, versions.",
         examples=["fmcvqa info outputs/demo/model.fmcvqa"],
     )
-    parser.add_argument("model", type=Path, metavar="FILE", help="a model that fmcvqa fit wrote")
+    parser.add_argument("model", metavar="FILE", help="a model that fmcvqa fit wrote, or hf://OWNER/NAME")
     parser.add_argument("--json", action="store_true", help="everything the file says of itself, for programs")
     options = parser.parse_args(argv)
-    arrays, record = read_model_file(options.model)
+    arrays, record = read_model_file(local_model(options.model))
     if options.json:
         numbers = sum(array.size for array in arrays.values())
         print(json.dumps({**record, "numbers": numbers}, indent=1, sort_keys=True))

@@ -12,6 +12,7 @@ from typing import Any
 
 from fmcvqa.data.decoding import make_decoder
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
+from fmcvqa.hub import local_model
 from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.report.clips import clips_page
@@ -25,6 +26,7 @@ from fmcvqa.tasks.terminal import Parser, at_least, coloured, counted
 def main(argv: Sequence[str]) -> int:
     """Score clips; gives 0, or 3 if some could not be read."""
     options = _parser().parse_args(argv)
+    options.model = local_model(options.model)
     model = VideoQualityModel.load(options.model)
     clips, again = find_clips(options.clips)
     if not clips:
@@ -58,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "clips", nargs="+", metavar="PATH", help="video file, folder (with those below it), pattern, or - for stdin"
     )
-    parser.add_argument("--model", required=True, metavar="FILE", help="a model that fmcvqa fit wrote")
+    parser.add_argument(
+        "--model", required=True, metavar="FILE", help="a model that fmcvqa fit wrote, or hf://OWNER/NAME"
+    )
     parser.add_argument("--workers", type=at_least(0), default=1, metavar="N", help="decoding processes (default: 1)")
     parser.add_argument(
         "--stride",
@@ -123,7 +127,7 @@ def _score(model: VideoQualityModel, clips: Sequence[Clip], options: argparse.Na
 
 def _made_by(model: VideoQualityModel, options: argparse.Namespace) -> dict[str, Any]:
     return {
-        "model": file_digest(Path(options.model)),
+        "model": file_digest(options.model),
         "decoder": make_decoder(model.recipe.decoder).version(),
         "stride": options.stride or model.recipe.stride,
         "timeline": options.timeline,

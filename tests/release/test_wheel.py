@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from test_borrower import check
+from tiny import clip
 
 import fmcvqa
 from fmcvqa import configs
@@ -70,6 +73,21 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert "\nLicense-Expression: MIT\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
     assert entry.split() == ["[console_scripts]", "fmcvqa", "=", "fmcvqa.cli:main"]
+
+
+def test_another_project_trains_on_its_frames(away: Path) -> None:
+    """tests/borrower, installed beside the wheel, far from the checkout."""
+    python = away / "env" / "bin" / "python"
+    copied = shutil.copytree(ROOT / "tests" / "borrower", away / "borrower")
+    done(python, "-m", "pip", "install", "--quiet", "--no-deps", copied, cwd=away)
+    clips = [clip(away / f"{k}.mp4", 6, seed=k) for k in range(2)]
+    said = check(done(python, "-m", "borrower.train", away / "tid2013", *clips, cwd=away))
+    assert Path(str(said["from"])).is_relative_to(away / "env")
+
+
+def test_importing_takes_no_time(away: Path) -> None:
+    code = "import time; start = time.perf_counter(); import fmcvqa; print(time.perf_counter() - start)"
+    assert min(float(done(away / "env" / "bin" / "python", "-c", code, cwd=away)) for _ in range(5)) < 0.3
 
 
 def test_far_from_the_checkout_it_works(away: Path) -> None:

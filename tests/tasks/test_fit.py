@@ -82,7 +82,7 @@ def test_a_model_scores_clips_as_the_store_does(
     }
     residuals = sorted(abs(row["mos"] - row["predicted"]) for row in first_tested(result, tmp_path))
     assert model.calibration is not None
-    assert model.calibration.residuals == pytest.approx(residuals, abs=1e-9)
+    assert model.calibration.residuals == pytest.approx(residuals, abs=1e-4)  # kernels are summed in float32
     assert model.calibration.mos.tolist() == sorted(row["mos"] for row in result["predictions"])
 
 
