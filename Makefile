@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo docs test lint test-real test-faults test-release clean
+.PHONY: help demo docs test lint test-real test-faults test-slurm test-release clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -35,6 +35,9 @@ test-faults: $(INSTALLED)  ## the promises of docs/faults.md at the counts its t
 test-real: $(INSTALLED)  ## checks on real clips, labels and features: make test-real DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-real DATA=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m pytest -m 'real and not release' --real-data='$(DATA)' tests/real
+
+test-slurm: $(INSTALLED)  ## extraction and a sweep on a real Slurm of this one machine; as root, on Debian
+	tests/slurm/cluster.sh $(BIN)/python -m pytest tests/slurm/slurm_check.py
 
 test-release: $(INSTALLED)  ## the wheel in an empty environment, launchers, the slow reference medians (long): DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-release DATA=FOLDER' >&2; exit 2; }

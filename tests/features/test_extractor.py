@@ -80,7 +80,8 @@ def test_other_backbones_equal_it_too(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "workers", "turned"), [(1, 0, False), (7, 0, True), (32, 0, False), (7, 1, False), (5, 2, True)]
+    ("batch", "workers", "turned"),
+    [(1, 0, False), (7, 0, True), (32, 0, False), (16, 4, True), (7, 1, False), (5, 2, True)],
 )
 def test_features_depend_on_neither_batch_nor_workers_nor_order(
     batch: int, workers: int, turned: bool, trunk: Trunk, records: list[VideoRecord]
