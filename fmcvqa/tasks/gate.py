@@ -1,24 +1,30 @@
 """Hydra with a gate: no config passes that may build what is not on the list, and no secret reaches what it writes.
 
 Hydra offers no place to look at a config before its logging, callbacks and launchers are built from it, nor one at its
-own files before they are written. So the two functions that every config and every one of its YAML files go through
-are wrapped; a worker process of a launcher has this too, since it imports the job's function by name.
+own files before they are written. So the functions that every config and every one of its YAML files go through are
+wrapped; a worker process of a launcher has this too, since it imports the job's function by name. A YAML file that
+cannot be written, as on a full disk, is a warning: Hydra would end the whole multirun.
 """
 
 from __future__ import annotations
 
 import logging
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core import utils as hydra_utils
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from fmcvqa.tasks import redaction
 from fmcvqa.tasks.targets import refuse_foreign, refuse_packages
 
+log = logging.getLogger(__name__)
+
 _compose = ConfigLoaderImpl.load_configuration
 _to_yaml = OmegaConf.to_yaml
+_save = hydra_utils._save_config
 _record = logging.getLogRecordFactory()
 
 
@@ -66,9 +72,18 @@ def _hidden_record(*args: Any, **more: Any) -> logging.LogRecord:
     return record
 
 
+@wraps(_save)
+def _saved_if_possible(cfg: DictConfig, filename: str, output_dir: Path) -> None:
+    try:
+        _save(cfg, filename, output_dir)
+    except OSError as error:  # the results carry the config too
+        log.warning("%s cannot be written (%s); the job goes on", output_dir / filename, error.strerror)
+
+
 def install() -> None:
     """Put the gate up; a second call changes nothing."""
     if ConfigLoaderImpl.load_configuration is not _checked:
         ConfigLoaderImpl.load_configuration = _checked  # type: ignore[method-assign]
         OmegaConf.to_yaml = staticmethod(_hidden_yaml)  # type: ignore[method-assign]
         logging.setLogRecordFactory(_hidden_record)
+        hydra_utils._save_config = _saved_if_possible

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,19 @@ def test_settings_that_fail_in_a_cell_fail_that_cell_alone(konvid: list[str], tm
     assert errors(err)[:2] == [f"regressor.C={c} is not above 0. Try: 1.0 is the paper's" for c in (-1, -2)]
     assert errors(err)[2].startswith("2 of 3 jobs failed: ")
     assert len(list((tmp_path / "outputs" / "sweep").glob("*/result.json"))) == 1
+
+
+def test_hydras_own_files_stop_no_cell(konvid: list[str], tmp_path: Path, capsys: Capture) -> None:
+    words = ["sweep", "-m", *konvid, *QUICK, f"features.layers=[{TAPS[1]}]", "regressor.kernel=linear,rbf"]
+    assert run(capsys, *words)[0] == 0
+    folders = [path.parent for path in (tmp_path / "outputs" / "sweep").glob("*/result.json")]
+    for folder in folders:
+        shutil.rmtree(folder / ".hydra")
+        (folder / ".hydra").touch()  # nothing can be written into a file, as on a full disk
+    code, _, err = run(capsys, *words, "force=true")
+    assert code == 0
+    for folder in folders:
+        assert f"{folder / '.hydra' / 'config.yaml'} cannot be written (File exists); the job goes on" in err
 
 
 def test_a_damaged_result_is_told(konvid: list[str], tmp_path: Path, capsys: Capture) -> None:
