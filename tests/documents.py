@@ -26,10 +26,11 @@ class Block:
         return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
+def _is_composed(match: re.Match[str]) -> bool:
+    marked = (match["mark"] or "").startswith("<!-- composed")
+    return marked or re.search(r"""[\s='"]/data/""", match["text"]) is not None
+
+
 def blocks(page: str) -> list[Block]:
     found = BLOCK.finditer((ROOT / page).read_text(encoding="utf-8"))
-    return [
-        Block(m["language"], m["text"], (m["mark"] or "").startswith("<!-- composed") or "/data/" in m["text"])
-        for m in found
-        if m["language"] in ("sh", "python")
-    ]
+    return [Block(m["language"], m["text"], _is_composed(m)) for m in found if m["language"] in ("sh", "python")]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from documents import blocks
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fmcvqa import cli
 
@@ -82,12 +83,27 @@ def compose(folder: Path, words: list[str]) -> None:
         return
     assert words[0] == "fmcvqa", words
     if words[1] in cli.RESEARCH:
-        composed = run(folder, shlex.join([*words, "--cfg", "job"]))
-        assert re.search(r"^name: ", composed, re.MULTILINE)
+        for one in single(words):
+            assert re.search(r"^name: ", run(folder, shlex.join([*one, "--cfg", "job"])), re.MULTILINE)
     else:
         shown = run(folder, shlex.join(["fmcvqa", words[1], "--help"]))
         unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in shown]
         assert not unknown, f"{shlex.join(words)}: {unknown}"
+
+
+def single(words: list[str]) -> list[list[str]]:
+    """A multirun's first and last job: Hydra shows no configuration of several at once."""
+    if "-m" not in words:
+        return [words]
+    parser = OverridesParser.create()
+    jobs: list[list[str]] = [words[:2], words[:2]]
+    for word in words[2:]:
+        if word != "-m":
+            override = parser.parse_override(word)
+            values = list(override.sweep_string_iterator()) if override.is_sweep_override() else []
+            for job, value in zip(jobs, (values[0], values[-1]) if values else ("", ""), strict=True):
+                job.append(f"{override.get_key_element()}={value}" if values else word)
+    return jobs
 
 
 def test_the_pages_are_read_at_all() -> None:
