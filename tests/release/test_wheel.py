@@ -62,6 +62,8 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(wheel: Path) -
     assert {path.stem for path in configs.experiments_dir().glob("*.yaml")} == EXPERIMENTS
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "fmcvqa").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "fmcvqa/report/templates").iterdir()}
+    assert {name for name in names if "/templates/" in name} == templates and len(templates) > 3
     assert f"{info}/licenses/LICENSE" in names
 
 
