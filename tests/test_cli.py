@@ -97,9 +97,11 @@ def test_an_unknown_key_or_option_is_usage(capsys: Capture) -> None:
     code, out, err = run(capsys, "sweep", "regressor.kernal=rbf")
     assert (code, out) == (2, "")
     assert err.startswith("error: Could not override 'regressor.kernal'.\nTo append to your config use +")
+    assert err.endswith("\nTry: regressor.kernel\n")
     code, _, err = run(capsys, "sweep", "recipe=papier")
     assert code == 2
     assert err.startswith("error: In 'sweep': Could not find 'recipe/papier'\n\nAvailable options in 'recipe':")
+    assert err.endswith("\nTry: recipe=paper\n")
 
 
 def test_an_unknown_experiment_is_told_the_nearest(capsys: Capture) -> None:

@@ -290,7 +290,7 @@ def test_a_newer_format_is_told(file: Path) -> None:
     ("change", "reason"),
     [
         ({"backbone": "resnet51"}, "there is no backbone 'resnet51'"),
-        ({"backbone": None}, "there is no backbone None"),
+        ({"backbone": None}, "there is no backbone 'None'"),
         ({"scale": {"name": "x"}}, "missing 2 required positional arguments"),
         ({"recipe": {}}, "this is not a feature recipe: its names are none"),
         ({"regressor": {"kind": "os.system", "blocks": []}}, "the regressor is of the unknown kind os.system"),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import Inception3, get_model
 from torchvision.models.feature_extraction import get_graph_node_names
 
-from fmcvqa.errors import ConfigError, WeightsError
+from fmcvqa.errors import ConfigError, WeightsError, unknown_name
 from fmcvqa.models.weights import Weights, file_weights, imagenet_weights
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def backbone_spec(name: str) -> BackboneSpec:
         ConfigError: If there is no backbone of that name.
     """
     if name not in BACKBONES:
-        raise ConfigError(f"there is no backbone {name!r}", found=", ".join(BACKBONES), advice="model=NAME")
+        raise unknown_name("backbone", str(name), list(BACKBONES), "model=NAME")
     return BACKBONES[name]
 
 

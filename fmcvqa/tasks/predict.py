@@ -152,7 +152,7 @@ def _print(predictions: Sequence[Prediction], model: VideoQualityModel, options:
         print(comma_separated(predictions))
     elif not options.jsonl:
         print(table(predictions))
-        print(f"scale: {model.scale}")
+        print(f"scale: {model.scale}; better than: the share of that set's clips with a lower MOS")
         if model.calibration is None:
             print("no interval, percentile and distance: the model file has the format 1; fmcvqa fit writes them")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fmcvqa import configs
@@ -51,13 +53,27 @@ def run(command: str, arguments: Sequence[str]) -> int:
         hydra.main(version_base="1.3", config_path=str(configs.conf_dir()), config_name=config)(job.JOBS[command])()
     except (HydraException, OmegaConfBaseException) as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""
-        print(f"error: {error}{cause}", file=sys.stderr)
+        print(f"error: {error}{cause}{_nearest(error)}", file=sys.stderr)
         return EXIT_USAGE
     except SystemExit as end:  # of a job that has said what failed, or of Hydra's own --help
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         sys.argv, os.environ[ALLOW] = before, environment
     return multirun.end()
+
+
+def _nearest(error: BaseException) -> str:
+    """The nearest key or option to one that does not exist, as advice; nothing where there is none."""
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+        name, prefix = str(cause.key), str(cause.full_key).removesuffix(str(cause.key))
+        near = difflib.get_close_matches(name, [str(key) for key in cause.parent_node], 1)
+        return f"\nTry: {prefix}{near[0]}" if near else ""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        near = difflib.get_close_matches(name, error.options, 1)
+        return f"\nTry: {group}={near[0]}" if near else ""
+    return ""
 
 
 def _allowed(arguments: list[str]) -> tuple[list[str], str]:

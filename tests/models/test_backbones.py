@@ -222,7 +222,7 @@ def test_unknown_backbone_and_mode() -> None:
         backbone_spec("inception")
     assert str(caught.value) == (
         "there is no backbone 'inception'. Found: inception_v3, efficientnet_b4, resnet50, squeezenet1_1. "
-        "Try: model=NAME"
+        "Try: inception_v3, or model=NAME"
     )
     with pytest.raises(ConfigError) as caught:
         Trunk("squeezenet1_1", ["features.3"], "none", batchnorm="train")  # type: ignore[arg-type]

@@ -59,7 +59,9 @@ def test_a_table_says_what_each_score_is_worth(
     assert unlike.unlike is not None
     assert second.endswith(f"  unlike the training set; {'; '.join(unlike.unlike.reasons)}")
     assert third.split() == [str(lost), "-", "-", "-", "E_NOT_FOUND"]
-    assert scale == f"scale: 1 (worst) to 5 (best), as in {NAME}"
+    assert scale == (
+        f"scale: 1 (worst) to 5 (best), as in {NAME}; better than: the share of that set's clips with a lower MOS"
+    )
     assert [error.split(":")[0] for error in errors(err)] == ["E_NOT_FOUND"]
 
 
