@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo docs test lint test-real test-faults test-slurm test-release clean
+.PHONY: help demo experiments docs test lint test-real test-faults test-slurm test-release clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -20,6 +20,10 @@ demo: $(INSTALLED)  ## install, then the whole method on synthetic sets, ending 
 
 docs: $(INSTALLED)  ## the site from docs/ and the docstrings, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html docs build/docs
+
+experiments: $(INSTALLED)  ## the tables of experiments/README.md that real data allow (hours): DATA=FOLDER
+	@test -n '$(DATA)' || { echo 'Which folder? Try: make experiments DATA=FOLDER' >&2; exit 2; }
+	$(BIN)/python experiments/reconstruction.py --data '$(DATA)' --out outputs/reconstruction
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

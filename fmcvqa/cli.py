@@ -24,6 +24,7 @@ USING = {
     "predict": "score videos with a model file",
     "report": "tables and figures of the paper from finished runs",
     "check": "say what of a dataset is there and what is missing",
+    "distort": "make an image-quality set in TID2013's layout from photographs",
     "info": "show what a model file is",
     "share": "put a model file and its card on the Hugging Face Hub or into a folder",
     "completion": "a script that lets your shell complete all of this",

@@ -83,7 +83,11 @@ def primaries() -> list[tuple[str, list[str]]]:
     out += [("sweep", [f"protocol={p}"]) for p in ("paper", "ugcvqa", "nested", "cross")]
     out += [("extract", []), ("fit", []), ("fit", ["data=csv", "data.labels=x.csv"])]
     out += [("table3_cross", [f"direction={path.stem}"]) for path in (configs.conf_dir() / "direction").glob("*.yaml")]
-    out += [(name, [o]) for name in ("finetune", "finetune_tid2013") for o in ("training=paper", "training=strong")]
+    out += [
+        (name, [o])
+        for name in ("finetune", "finetune_tid2013")
+        for o in ("training=paper", "training=strong", "training=ranked")
+    ]
     out += [("finetune", [f"model={m}"]) for m in ("efficientnet_b4", "resnet50", "squeezenet1_1")]
     return [*out, ("finetune", ["data=synthetic_tid2013"])]
 

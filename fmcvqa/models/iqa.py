@@ -14,6 +14,7 @@ from torchmetrics import MetricCollection, PearsonCorrCoef, SpearmanCorrCoef
 
 from fmcvqa.errors import ConfigError, FmcvqaError
 from fmcvqa.models.backbones import backbone_spec, load_backbone
+from fmcvqa.models.losses import correlation_loss, rank_loss
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "cosine"]
@@ -38,9 +39,12 @@ class IQARegressor(LightningModule):
         schedule: ``"constant"``, or ``"cosine"``: a half cosine to zero over all steps.
         mos_range: Lowest and highest MOS; the network then learns MOS scaled to [-1, 1], and predictions are scaled
             back. None learns raw MOS.
+        backbone_lr: The backbone's learning rate as a part of ``lr``, which the head learns with.
+        correlation_weight: Of (1 - PLCC) / 2 over a batch, added to the mean squared error.
+        rank_weight: Of the pairwise rank loss over a batch, added too.
 
     Raises:
-        ConfigError: If the backbone, optimizer or schedule is unknown.
+        ConfigError: If the backbone, optimizer or schedule is unknown, or a weight or rate is below 0.
         WeightsError: If the weights cannot be had or do not fit.
     """
 
@@ -57,16 +61,24 @@ class IQARegressor(LightningModule):
         weight_decay: float = 0.0,
         schedule: Schedule = "constant",
         mos_range: tuple[float, float] | None = None,
+        backbone_lr: float = 1.0,
+        correlation_weight: float = 0.0,
+        rank_weight: float = 0.0,
     ) -> None:
         super().__init__()
         for name, value, known in (("optimizer", optimizer, Optimizer), ("schedule", schedule, Schedule)):
             if value not in get_args(known):
                 raise ConfigError(f"there is no {name} {value!r}", found=", ".join(get_args(known)))
+        factors = {"backbone_lr": backbone_lr, "correlation_weight": correlation_weight, "rank_weight": rank_weight}
+        for name, factor in factors.items():
+            if factor < 0:
+                raise ConfigError(f"{name} is {factor:g}", advice="0 or more")
         weights = str(weights)  # a checkpoint holds plain values only: it is read with weights_only=True
         mos_range = None if mos_range is None else (float(mos_range[0]), float(mos_range[1]))
         self.save_hyperparameters()
         self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
         self.weight_decay, self.schedule = weight_decay, schedule
+        self.backbone_lr, self.correlation_weight, self.rank_weight = backbone_lr, correlation_weight, rank_weight
         low, high = mos_range or (-1.0, 1.0)
         self.mos_centre, self.mos_scale = (low + high) / 2, (high - low) / 2
         self.net = load_backbone(backbone, weights, seed=seed)
@@ -110,12 +122,14 @@ class IQARegressor(LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer over all layers, and its schedule."""
         optimizer: torch.optim.Optimizer
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.net.parameters()), "lr": self.backbone_lr * self.lr},
+            {"params": list(self.head.parameters())},
+        ]
         if self.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                self.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
-            )
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
         else:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
         if self.schedule == "constant":
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
@@ -134,7 +148,13 @@ class IQARegressor(LightningModule):
             self.net.transform_input = checkpoint["transform_input"]
 
     def _loss(self, predicted: Tensor, mos: Tensor) -> Tensor:
-        return F.mse_loss(predicted / self.mos_scale, mos / self.mos_scale)
+        predicted, mos = predicted / self.mos_scale, mos / self.mos_scale
+        loss = F.mse_loss(predicted, mos)
+        if self.correlation_weight:
+            loss = loss + self.correlation_weight * correlation_loss(predicted, mos)
+        if self.rank_weight:
+            loss = loss + self.rank_weight * rank_loss(predicted, mos)
+        return loss
 
 
 def _head(width: int, hidden: int, seed: int) -> nn.Sequential:

@@ -19,7 +19,7 @@ import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
@@ -36,7 +36,10 @@ from fmcvqa.tracking import NoTracker, Tracker
 
 log = logging.getLogger(__name__)
 
-_OF_MODEL = ("head_hidden", "optimizer", "lr", "momentum", "weight_decay", "schedule", "mos_range")
+OF_MODEL = (
+    *("head_hidden", "optimizer", "lr", "momentum", "weight_decay", "schedule", "mos_range"),
+    *("backbone_lr", "correlation_weight", "rank_weight"),
+)
 _OF_RANKS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy")
 
@@ -56,8 +59,8 @@ def run(cfg: DictConfig) -> float:
     folder = job_folder()
     dataset = instantiate(cfg.data)
     training = dict(config["training"])
-    max_epochs = training.pop("max_epochs")
-    model = {key: training.pop(key) for key in _OF_MODEL}
+    max_epochs, averaging = training.pop("max_epochs"), weight_averaging(training.pop("ema"))
+    model = {key: training.pop(key) for key in OF_MODEL}
     images = TID2013DataModule(dataset, seed=config["seed"], **training)
     images.setup()  # the dataset is checked before anything is downloaded
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
@@ -70,7 +73,7 @@ def run(cfg: DictConfig) -> float:
         trainer: lightning.Trainer = instantiate(
             cfg.trainer,
             max_epochs=max_epochs,
-            callbacks=[resumable, history, checkpoint, last],
+            callbacks=[*averaging, resumable, history, checkpoint, last],
             plugins=[AtomicCheckpoints()],
             logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker)],
             default_root_dir=str(folder),
@@ -97,6 +100,22 @@ def run(cfg: DictConfig) -> float:
         print(_sentence(result))
     resumable.end_if_asked()
     return float(best["srocc"])
+
+
+def weight_averaging(decay: float | None) -> list[Callback]:
+    """The callback that keeps a moving average of the weights, or none.
+
+    Args:
+        decay: Part of the average that each step keeps; None keeps the weights as they are.
+
+    Raises:
+        ConfigError: If the decay is not between 0 and 1.
+    """
+    if decay is None:
+        return []
+    if not 0 < decay < 1:
+        raise ConfigError(f"training.ema is {decay:g}", advice="a decay between 0 and 1, or null for none")
+    return [EMAWeightAveraging(decay=decay)]
 
 
 def _tracker(cfg: DictConfig, config: dict[str, Any], folder: Path, dataset: str) -> Tracker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fmcvqa.data.synthetic.distortions import DISTORTIONS
+from fmcvqa.data.distortions import DISTORTIONS
 from fmcvqa.data.synthetic.mos import IMAGE_WEIGHTS, RatingScale, clip_quality, image_quality
 
 

@@ -10,10 +10,8 @@ import pytest
 from PIL import Image
 
 from fmcvqa.data.synthetic.clips import encode, plan_severities, quantisers, render
-from fmcvqa.data.synthetic.distortions import DISTORTIONS, LEVELS, distort
 from fmcvqa.data.synthetic.scenes import KINDS, Scene
 from fmcvqa.data.synthetic.textures import power_law_noise
-from fmcvqa.errors import ConfigError
 
 SIZE = (96, 128)
 
@@ -66,65 +64,6 @@ def test_power_law_noise_has_the_spectrum_asked_for():
     inside = (frequency > 0.02) & (frequency < 0.4)
     slope = np.polyfit(np.log(frequency[inside]), np.log(amplitude[inside]), 1)[0]
     assert slope == pytest.approx(-1.2, abs=0.05)
-
-
-@pytest.mark.parametrize("number", DISTORTIONS)
-def test_levels_lie_ever_farther_from_the_original(number):
-    for scene in SCENES.values():
-        image = scene.frame()
-        kept = image.copy()
-        errors = []
-        for level in LEVELS:
-            out = distort(image, number, level, rng(number, level))
-            assert out.shape == image.shape
-            assert out.dtype == np.uint8
-            errors.append(float(np.abs(out.astype(float) - image).mean()))
-        assert errors[0] > 0
-        assert errors == sorted(errors)
-        assert len(set(errors)) == 5
-        assert np.array_equal(image, kept)
-
-
-@pytest.mark.parametrize("number", DISTORTIONS)
-def test_distortion_is_decided_by_its_source_of_chance(number):
-    image = SCENES["leaves"].frame()
-    assert np.array_equal(distort(image, number, 3, rng(5)), distort(image, number, 3, rng(5)))
-
-
-def test_distortions_have_the_values_they_state():
-    flat = np.full((64, 64, 3), 128, np.uint8)
-    noise = distort(flat, 1, 3, rng(0)).astype(float) - 128
-    assert noise.std() == pytest.approx(17, abs=0.4)
-    assert noise.mean() == pytest.approx(0, abs=0.5)
-    impulses = distort(flat, 6, 4, rng(0))
-    assert np.mean(impulses != 128) == pytest.approx(0.08, abs=0.01)
-    assert set(np.unique(impulses)) == {0, 128, 255}
-    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (64, 256, 3))
-    assert np.unique(distort(ramp, 7, 4, rng(0))).tolist() == [0, 66, 132, 198, 255]
-    assert distort(ramp, 17, 5, rng(0)).std() == pytest.approx(0.2 * ramp.std(), rel=0.01)
-    assert np.unique(distort(flat, 16, 2, rng(0))).tolist() == [104]
-    colours = np.zeros((64, 64, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
-    assert np.unique(distort(colours, 18, 5, rng(0)).reshape(-1, 3), axis=0).tolist() == [[124, 124, 124]]
-    point = np.zeros((65, 65, 3), np.uint8)
-    point[32, 32] = 255
-    peak = distort(point, 8, 3, rng(0))[32, 32, 0]
-    assert peak == round(255 / (2 * np.pi * 1.6**2))
-
-
-def test_unknown_distortion_and_level_are_named():
-    image = SCENES["leaves"].frame()
-    with pytest.raises(ConfigError) as error:
-        distort(image, 24, 1, rng(0))
-    assert str(error.value) == (
-        "no distortion has the number 24. Found: 1 additive Gaussian noise, 2 noise in colour, 3 spatially correlated "
-        "noise, 5 high frequency noise, 6 impulse noise, 7 quantization noise, 8 Gaussian blur, 9 denoising, 10 JPEG "
-        "compression, 11 JPEG 2000 compression, 14 pattern noise, 15 block-wise distortions, 16 mean shift, 17 "
-        "contrast change, 18 change of colour saturation, 19 multiplicative noise, 22 colour quantization with dither. "
-        "Try: one of these numbers"
-    )
-    with pytest.raises(ConfigError) as error:
-        distort(image, 8, 6, rng(0))
-    assert str(error.value) == "no distortion has a level 6. Found: levels 1 to 5. Try: one of these"
 
 
 def test_plans_are_severities_with_one_chief_fault_that_change_over_time():

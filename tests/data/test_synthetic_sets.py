@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
+from fmcvqa.data import filling
 from fmcvqa.data.labels import LIVEVQC, TID2013, KoNViD1k
-from fmcvqa.data.synthetic import SyntheticKoNViD1k, SyntheticLIVEVQC, SyntheticTID2013, folder, videos
+from fmcvqa.data.synthetic import SyntheticKoNViD1k, SyntheticLIVEVQC, SyntheticTID2013, videos
 from fmcvqa.errors import ConfigError, DatasetError
 
 TINY = {"size": (64, 96), "seed": 7}
@@ -195,13 +196,13 @@ def test_a_killed_generation_is_finished_by_the_next(tmp_path):
     konvid1k(tmp_path / "whole").prepare()
     script = (
         "import os, sys\n"
-        "from fmcvqa.data.synthetic import SyntheticKoNViD1k, folder\n"
-        "count, replace = [0], folder.Path.replace\n"
+        "from fmcvqa.data import filling\nfrom fmcvqa.data.synthetic import SyntheticKoNViD1k\n"
+        "count, replace = [0], filling.Path.replace\n"
         "def dying(self, target):\n"
         "    count[0] += 1\n"
         "    if count[0] == 4: os._exit(9)\n"
         "    return replace(self, target)\n"
-        "folder.Path.replace = dying\n"
+        "filling.Path.replace = dying\n"
         "SyntheticKoNViD1k(sys.argv[1], videos=6, seconds=0.24, size=(64, 96), seed=7).prepare()\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "killed")], check=False, capture_output=True)
@@ -277,7 +278,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "_write", full)
+    monkeypatch.setattr(filling, "_write", full)
     with pytest.raises(DatasetError) as error:
         konvid1k(tmp_path / "set").prepare()
     assert str(error.value) == (
@@ -291,7 +292,7 @@ def test_the_manifest_says_what_the_set_is(tmp_path):
     assert json.loads((tmp_path / "set/synthetic.json").read_text()) == {
         "name": "KoNViD-1k (synthetic stand-in)",
         "note": "Generated pictures and invented scores: a stand-in, not the dataset whose layout it has.",
-        "settings": {"version": 1, "seed": 7, "size": [64, 96], "videos": 6, "seconds": 0.24, "fps": 25},
+        "settings": {"version": 2, "seed": 7, "size": [64, 96], "videos": 6, "seconds": 0.24, "fps": 25},
     }
 
 
@@ -327,5 +328,5 @@ def test_settings_that_cannot_be_are_named(make, changes, message, tmp_path):
 
 
 def test_an_unknown_distortion_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"^no distortion has the number 4, 24\. Found: 1 additive Gaussian noise, 2"):
-        tid2013(tmp_path / "set", distortions=(1, 4, 24))
+    with pytest.raises(ConfigError, match=r"^no distortion has the number 25, 30\. Found: 1 additive Gaussian noise"):
+        tid2013(tmp_path / "set", distortions=(1, 25, 30))

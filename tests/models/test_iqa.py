@@ -57,6 +57,23 @@ def test_loss_is_the_mean_squared_error(monkeypatch: pytest.MonkeyPatch) -> None
         assert step.item() == pytest.approx(loss)
 
 
+def test_correlation_and_order_add_to_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = IQARegressor(**SQUEEZE, correlation_weight=0.5, rank_weight=2.0)
+    monkeypatch.setattr(model, "forward", lambda x: torch.tensor([3.0, 8.0]))
+    monkeypatch.setattr(model, "log", lambda *args, **kwargs: None)
+    step = model.training_step((torch.zeros(2, 3, 32, 32), torch.tensor([4.0, 2.0])), 0)
+    # Squared errors 1 and 36; PLCC -1; the pair is 2 apart and predicted 5 apart the wrong way.
+    assert step.item() == pytest.approx(18.5 + 0.5 * 1 + 2.0 * 7, abs=1e-4)
+
+
+def test_the_backbone_may_learn_more_slowly_than_the_head() -> None:
+    optimizer = IQARegressor(**SQUEEZE, lr=0.1, backbone_lr=0.25).configure_optimizers()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.025, 0.1]
+    assert [len(group["params"]) for group in optimizer.param_groups] == [50, 4]
+    with pytest.raises(ConfigError, match=r"^rank_weight is -1\. Try: 0 or more$"):
+        IQARegressor(**SQUEEZE, rank_weight=-1)
+
+
 def test_a_scaled_model_predicts_mos() -> None:
     model = IQARegressor(**SQUEEZE, mos_range=(0, 9)).eval()
     raw = IQARegressor(**SQUEEZE).eval()

@@ -60,8 +60,9 @@ def test_it_learns_and_leaves_everything(tmp_path: Path, capsys: pytest.CaptureF
     assert Trunk("squeezenet1_1", ["features.6"], path).taps == ("features.6",)
 
 
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = ("training.max_epochs=3", "training.schedule=constant", "training.optimizer=sgd")
+@pytest.mark.parametrize("ema", ["null", "0.9"])
+def test_a_resumed_run_ends_with_the_same_weights(ema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ("training.max_epochs=3", "training.schedule=constant", "training.optimizer=sgd", f"training.ema={ema}")
     finetune.run(config(tmp_path, *settings))
     whole = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
     epochs = result(tmp_path)["epochs"]
@@ -73,6 +74,22 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, monkeypatch: p
     halves = torch.load(last, weights_only=True)["state_dict"]
     assert all(torch.equal(whole[key], halves[key]) for key in whole)
     assert json.loads((tmp_path / "halves" / "result.json").read_text())["epochs"] == epochs
+
+
+def test_averaged_weights_are_those_that_are_validated_and_kept(tmp_path: Path) -> None:
+    def kept(*overrides: str) -> torch.Tensor:
+        finetune.run(config(tmp_path, "training.lr=1e-2", "training.schedule=constant", *overrides))
+        head: torch.Tensor = torch.load(tmp_path / "run" / "best.ckpt", weights_only=True)["state_dict"][
+            "head.0.weight"
+        ]
+        return head
+
+    # The average begins with the weights after the first step, and one that keeps nearly all of itself stays there.
+    begun, last = kept("+trainer.limit_train_batches=1"), kept()
+    assert torch.allclose(kept("training.ema=0.999999"), begun, atol=1e-6)
+    assert not torch.allclose(last, begun, atol=1e-3)
+    with pytest.raises(ConfigError, match=r"^training\.ema is 1\. Try: a decay between 0 and 1, or null for none$"):
+        finetune.weight_averaging(1)
 
 
 def test_the_authors_split_is_called_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,5 +149,6 @@ def test_the_paper_recipe_is_as_stated() -> None:
         "batch_size": 32, "max_epochs": 50, "optimizer": "sgd", "lr": 1e-3, "momentum": 0.7, "weight_decay": 0.0,
         "schedule": "constant", "head_hidden": 1024, "mos_range": None, "resize": [338, 338], "crop": 299,
         "augment": False, "split": "reference", "val_fraction": 0.25, "num_workers": 2,
+        "backbone_lr": 1.0, "correlation_weight": 0.0, "rank_weight": 0.0, "ema": None,
     }  # fmt: skip
     assert dict(cfg.model) == {"name": "inception_v3", "weights": "imagenet", "seed": 0}

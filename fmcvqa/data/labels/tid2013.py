@@ -10,8 +10,10 @@ from fmcvqa.data.labels.folder import FolderSet, Media, Tree, subfolders
 from fmcvqa.data.labels.table import LabelTable, read_text
 from fmcvqa.data.records import ImageRecord, Label
 
-_DISTORTED = re.compile(r"(i[0-9]{2})_[0-9]{2}_[0-9]\.bmp", re.IGNORECASE)
-_REFERENCE = re.compile(r"(i[0-9]{2})\.bmp", re.IGNORECASE)
+MOS_RANGE = (0.0, 9.0)
+_SUFFIX = ".bmp"
+_DISTORTED = re.compile(r"(i[0-9]{2,})_[0-9]{2}_[0-9]\.bmp", re.IGNORECASE)
+_REFERENCE = re.compile(r"(i[0-9]{2,})\.bmp", re.IGNORECASE)
 
 
 class TID2013(FolderSet[ImageRecord]):
@@ -27,10 +29,10 @@ class TID2013(FolderSet[ImageRecord]):
 
     name = "TID2013"
     command = "tid2013"
-    mos_range = (0.0, 9.0)
+    mos_range = MOS_RANGE
     label_files = ("mos_with_names.txt",)
     media_folder = "distorted_images"
-    media_suffix = ".bmp"
+    media_suffix = _SUFFIX
     media_pattern = "i01_01_1.bmp"
     reference_folder = "reference_images"
 
@@ -40,17 +42,10 @@ class TID2013(FolderSet[ImageRecord]):
         super().__init__(root, allow_missing=allow_missing, expected=expected)
 
     def _read(self, path: Path) -> LabelTable:
-        table = LabelTable(path, self.mos_range)
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
-            fields = line.split()
-            if len(fields) == 2:
-                table.add(f"line {number}", fields[1], self._key(fields[1]), fields[0])
-            elif fields:
-                table.problems.append(f"{path.name} line {number}: {line.strip()!r} is not a MOS and a name")
-        return table
+        return read_labels(path)
 
     def _key(self, file: str) -> str | None:
-        return file.casefold().removesuffix(self.media_suffix) if _DISTORTED.fullmatch(file) else None
+        return _key(file)
 
     def _record(self, label: Label, path: Path) -> ImageRecord:
         return ImageRecord(label.id, path, label.mos, reference=_reference_of(label.id))
@@ -77,10 +72,30 @@ class TID2013(FolderSet[ImageRecord]):
         return Media()
 
 
+def read_labels(path: Path) -> LabelTable:
+    """A file of lines ``MOS name`` by lower-case names without their ending.
+
+    Raises:
+        DatasetError: If the file cannot be read.
+    """
+    table = LabelTable(path, MOS_RANGE)
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        fields = line.split()
+        if len(fields) == 2:
+            table.add(f"line {number}", fields[1], _key(fields[1]), fields[0])
+        elif fields:
+            table.problems.append(f"{path.name} line {number}: {line.strip()!r} is not a MOS and a name")
+    return table
+
+
+def _key(file: str) -> str | None:
+    return file.casefold().removesuffix(_SUFFIX) if _DISTORTED.fullmatch(file) else None
+
+
 def _reference_key(file: str) -> str | None:
     match = _REFERENCE.fullmatch(file)
     return match[1].upper() if match else None
 
 
 def _reference_of(image: str) -> str:
-    return image[:3].upper()
+    return image.partition("_")[0].upper()

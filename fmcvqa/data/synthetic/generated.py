@@ -11,18 +11,20 @@ from typing import Generic
 
 import numpy as np
 
+from fmcvqa.data.filling import FileJob, Manifest, Settings, fill
 from fmcvqa.data.labels.base import LabelledSet, Record
 from fmcvqa.data.records import DatasetReport, Label
-from fmcvqa.data.synthetic.folder import FileJob, Settings, fill
 from fmcvqa.data.synthetic.mos import RatingScale
 from fmcvqa.data.synthetic.scenes import Scene
 from fmcvqa.errors import ConfigError
 
-VERSION = 1  # raised when the same settings give other files: an old folder is then refused instead of mixed
+MANIFEST = "synthetic.json"
+VERSION = 2  # raised when the same settings give other files: an old folder is then refused instead of mixed
 
 SCENE, PLAN, RENDER, RATING, NAME = range(5)
 """Separate sources of chance: drawing more from one never shifts another."""
 
+_NOTE = "Generated pictures and invented scores: a stand-in, not the dataset whose layout it has."
 _SMALLEST, _LARGEST = 48, 2160
 
 
@@ -60,7 +62,8 @@ class SyntheticSet(ABC, Generic[Record]):
             DatasetError: If the folder holds other things or a set of other settings, or cannot be written.
         """
         common: Settings = {"version": VERSION, "seed": self.seed, "size": list(self.size)}
-        fill(self.root, self.name, {**common, **self._settings()}, self._jobs)
+        settings = {**common, **self._settings()}
+        fill(self.root, Manifest(MANIFEST, self.name, _NOTE, settings), self._jobs)
 
     def labels(self) -> list[Label]:
         """The labels alone, after ``prepare``."""

@@ -23,6 +23,7 @@ IMAGE_WEIGHTS = {
     1: 0.85,
     2: 0.75,
     3: 0.90,
+    4: 0.60,
     5: 0.80,
     6: 0.85,
     7: 0.80,
@@ -30,13 +31,19 @@ IMAGE_WEIGHTS = {
     9: 0.90,
     10: 1.00,
     11: 1.00,
+    12: 0.80,
+    13: 0.85,
     14: 0.70,
     15: 0.60,
     16: 0.50,
     17: 0.65,
     18: 0.45,
     19: 0.85,
+    20: 0.75,
+    21: 0.90,
     22: 0.80,
+    23: 0.60,
+    24: 1.00,
 }
 """How much level 5 of each type, by its number in TID2013, takes from the quality of an average scene."""
 
@@ -45,8 +52,8 @@ SEVERITIES = ("blur", "noise", "compression", "shake")
 
 CLIP_WEIGHTS = np.array([1.0, 0.9, 1.0, 0.7])
 
-_NOISES = frozenset({1, 2, 3, 5, 6, 7, 19, 22})
-_BLURS = frozenset({8, 9, 11})
+_NOISES = frozenset({1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22})
+_BLURS = frozenset({8, 9, 11, 24})
 _WORST_SHARE = 0.25
 _WORST_WEIGHT = 0.6
 

@@ -9,10 +9,10 @@ from io import BytesIO
 
 from PIL import Image
 
+from fmcvqa.data.distortions import DISTORTIONS, LEVELS, distort, unknown_numbers
+from fmcvqa.data.filling import FileJob, Settings
 from fmcvqa.data.labels import TID2013
 from fmcvqa.data.records import ImageRecord
-from fmcvqa.data.synthetic.distortions import DISTORTIONS, LEVELS, distort
-from fmcvqa.data.synthetic.folder import FileJob, Settings
 from fmcvqa.data.synthetic.generated import RATING, RENDER, SyntheticSet, checked_count
 from fmcvqa.data.synthetic.mos import RatingScale, image_quality
 from fmcvqa.data.synthetic.scenes import Scene
@@ -49,16 +49,15 @@ class SyntheticTID2013(SyntheticSet[ImageRecord]):
         root: str | os.PathLike[str],
         *,
         references: int = 20,
-        distortions: Sequence[int] = (1, 2, 5, 6, 7, 8, 9, 10, 11, 15, 17, 18),
+        distortions: Sequence[int] = (1, 2, 5, 6, 7, 8, 9, 10, 11, 18, 19, 22),
         size: Sequence[int] = (192, 256),
         seed: int = 0,
     ) -> None:
         super().__init__(root, size, seed)
         self.references = checked_count("references", references, 1, 25)
         self.distortions = tuple(sorted(set(distortions)))
-        if unknown := [str(number) for number in self.distortions if number not in DISTORTIONS]:
-            known = ", ".join(f"{kind.number} {kind.name}" for kind in DISTORTIONS.values())
-            raise ConfigError(f"no distortion has the number {', '.join(unknown)}", found=known)
+        if unknown := [number for number in self.distortions if number not in DISTORTIONS]:
+            raise unknown_numbers(unknown)
         if not self.distortions:
             raise ConfigError("distortions is empty", advice="at least one number, such as 8 (Gaussian blur)")
 
@@ -94,7 +93,7 @@ class SyntheticTID2013(SyntheticSet[ImageRecord]):
         return [(r, n, level) for r in range(1, self.references + 1) for n in self.distortions for level in LEVELS]
 
     def _distorted(self, scene: Scene, reference: int, number: int, level: int) -> bytes:
-        return _bmp(distort(scene.frame(), number, level, self._rng(RENDER, reference, number, level)))
+        return _bmp(distort(scene.frame(), number, level, self._rng(RENDER, reference, number, level)).pixels)
 
 
 def _reference_name(reference: int, references: int) -> str:

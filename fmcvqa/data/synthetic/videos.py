@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import savemat
 
+from fmcvqa.data.filling import FileJob, Settings
 from fmcvqa.data.labels import LIVEVQC, KoNViD1k
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.data.synthetic.clips import encode, plan_severities, quantisers, render
-from fmcvqa.data.synthetic.folder import FileJob, Settings
 from fmcvqa.data.synthetic.generated import NAME, PLAN, RATING, RENDER, SyntheticSet, checked_count
 from fmcvqa.data.synthetic.mos import SEVERITIES, RatingScale, clip_quality
 from fmcvqa.errors import ConfigError

@@ -1,7 +1,7 @@
-"""Fill a folder with generated files so that a killed run is finished by the next and nothing foreign is touched.
+"""Fill a folder with made files so that a killed run is finished by the next and nothing foreign is touched.
 
-While a set is made its folder holds ``.partial/settings.json``; the manifest ``synthetic.json`` is written last.
-Each file appears under its name only when it is whole.
+While a set is made its folder holds ``.partial/settings.json``; its manifest is written last. Each file appears under
+its name only when it is whole.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from tqdm import tqdm
 
 from fmcvqa.errors import DatasetError
 
-MANIFEST = "synthetic.json"
 PARTIAL = ".partial"
 
-Settings = Mapping[str, int | float | str | Sequence[int]]
+Settings = Mapping[str, int | float | str | Sequence[int] | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +40,66 @@ class FileJob:
     make: Callable[[], bytes]
 
 
-def fill(root: Path, name: str, settings: Settings, jobs: Callable[[], Sequence[FileJob]]) -> None:
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The file that says what a finished set is.
+
+    Attributes:
+        file: Its name in the set's folder.
+        name: The set's name, for messages and the progress bar.
+        note: What whoever finds the folder should know.
+        settings: Everything the files depend on.
+    """
+
+    file: str
+    name: str
+    note: str
+    settings: Settings
+
+    def encode(self) -> bytes:
+        """The manifest as JSON."""
+        content = {"name": self.name, "note": self.note, "settings": dict(self.settings)}
+        return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def fill(root: Path, manifest: Manifest, jobs: Callable[[], Sequence[FileJob]]) -> None:
     """Make all files of a set that are not there yet; does nothing where the set is complete.
 
     Args:
         root: The set's folder, made if need be.
-        name: The set's name, for messages and the progress bar.
-        settings: Everything the files depend on.
+        manifest: What the set is.
         jobs: Lists the files; asked only when some may be missing.
 
     Raises:
         DatasetError: If the folder holds something else, a set of other settings, or cannot be written.
     """
     try:
-        if _is_complete(root, name, settings):
+        if _is_complete(root, manifest):
             return
         with _lock(root):
-            if not _is_complete(root, name, settings):
-                _write(root / PARTIAL / "settings.json", root / PARTIAL, _encode(name, settings))
-                _make_all(root, name, jobs())
-                _write(root / MANIFEST, root / PARTIAL, _encode(name, settings))
+            if not _is_complete(root, manifest):
+                _write(root / PARTIAL / "settings.json", root / PARTIAL, manifest.encode())
+                _make_all(root, manifest.name, jobs())
+                _write(root / manifest.file, root / PARTIAL, manifest.encode())
             shutil.rmtree(root / PARTIAL, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DatasetError(
-            f"{name} cannot be made in {root}: {reason}", advice="a folder that may be written and has room"
+            f"{manifest.name} cannot be made in {root}: {reason}", advice="a folder that may be written and has room"
         ) from error
 
 
-def _is_complete(root: Path, name: str, settings: Settings) -> bool:
+def _is_complete(root: Path, manifest: Manifest) -> bool:
     """Whether the set is all there; False where it may be made or finished."""
+    name = manifest.name
     if not root.exists():
         return False
     if not root.is_dir():
         raise DatasetError(f"{name} cannot be made in {root}", found="a file", advice="a new or an empty folder")
-    for known in (root / MANIFEST, root / PARTIAL / "settings.json"):
+    for known in (root / manifest.file, root / PARTIAL / "settings.json"):
         if known.exists():
-            _compare(known, root, name, settings)
-            return known.name == MANIFEST
+            _compare(known, root, manifest)
+            return known.name == manifest.file
     foreign = sorted(entry.name for entry in root.iterdir() if entry.name != PARTIAL)
     if foreign:
         shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
@@ -90,15 +111,16 @@ def _is_complete(root: Path, name: str, settings: Settings) -> bool:
     return False
 
 
-def _compare(manifest: Path, root: Path, name: str, settings: Settings) -> None:
+def _compare(known: Path, root: Path, manifest: Manifest) -> None:
     """Refuse a folder whose set was made otherwise."""
+    name = manifest.name
     try:
-        there = json.loads(manifest.read_text(encoding="utf-8"))
+        there = json.loads(known.read_text(encoding="utf-8"))
     except ValueError:
         there = None
     if not isinstance(there, dict) or not isinstance(there.get("settings"), dict):
-        raise DatasetError(f"{manifest} is damaged", advice=f"deleting {root}; it will be made again")
-    asked = json.loads(_encode(name, settings))
+        raise DatasetError(f"{known} is damaged", advice=f"deleting {root}; it will be made again")
+    asked = json.loads(manifest.encode())
     if there.get("name") != name:
         raise DatasetError(
             f"{root} holds another set than {name}", found=str(there.get("name")), advice="another folder"
@@ -122,7 +144,7 @@ def _make_all(root: Path, name: str, jobs: Sequence[FileJob]) -> None:
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(lambda job: _write(root / job.path, root / PARTIAL, job.make()), job) for job in missing]
         try:
-            for future in tqdm(futures, desc=f"making {name}", unit="file", mininterval=0.5):
+            for future in tqdm(futures, desc=f"making {name}", unit="file", mininterval=0.5, disable=None):
                 future.result()
         finally:
             for future in futures:
@@ -137,11 +159,6 @@ def _write(path: Path, scratch: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     beside.replace(path)
-
-
-def _encode(name: str, settings: Settings) -> bytes:
-    note = "Generated pictures and invented scores: a stand-in, not the dataset whose layout it has."
-    return (json.dumps({"name": name, "note": note, "settings": dict(settings)}, indent=1) + "\n").encode()
 
 
 @contextmanager
