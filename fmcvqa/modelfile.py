@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fmcvqa.errors import ModelFileError
 from fmcvqa.sealed import Arrays, DamagedError, read_sealed
 
@@ -41,6 +43,9 @@ def read_model_file(path: Path) -> tuple[Arrays, dict[str, Any]]:
             found=f"this release reads up to {FORMAT}",
             advice="a newer fmcvqa",
         )
+    broken = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+    if broken:
+        raise ModelFileError(f"{path} holds numbers that are not finite in {', '.join(broken[:3])}", advice=_WRITES)
     return arrays, record
 
 

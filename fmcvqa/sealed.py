@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from safetensors.numpy import load, save
 
 Arrays = dict[str, npt.NDArray[Any]]
 _FIELD = "fmcvqa"  # the one metadata field
+_UNREADABLE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
+_LONGEST_HEADER = 100_000_000  # bytes, safetensors' own limit
 
 
 class DamagedError(Exception):
@@ -71,12 +74,12 @@ def read_sealed(path: Path) -> tuple[Arrays, dict[str, Any]]:
         FileNotFoundError: If there is no such file.
         DamagedError: If the file is not as it was written.
     """
-    data = path.read_bytes()
     try:
+        data = _whole(path)
         content = json.loads(_metadata(data)[_FIELD])
         arrays: Arrays = load(data)
         same = content["sha256"] == _digests(arrays, content["record"]) and data == _seal(arrays, content["record"])
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise DamagedError(f"{path} cannot be read ({type(error).__name__})") from error
     if not same:
         raise DamagedError(f"{path} has changed since it was written")
@@ -92,6 +95,23 @@ def _seal(arrays: Arrays, record: Mapping[str, Any]) -> bytes:
 def _digests(arrays: Arrays, record: Mapping[str, Any]) -> dict[str, str]:
     text = json.dumps(record, sort_keys=True, allow_nan=False)
     return {name: digest(array) for name, array in arrays.items()} | {"": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _whole(path: Path) -> bytes:
+    """A file's bytes, if it is a file as long as its header says: a pipe would hang, a sparse terabyte fill memory."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(status.st_size - 8, _LONGEST_HEADER):
+            raise ValueError("the header is cut")
+        header = json.loads(file.read(length))
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+        if 8 + length + max(ends, default=0) != status.st_size:
+            raise ValueError("it has another length than its header says")
+        file.seek(0)
+        return file.read()
 
 
 def _metadata(data: bytes) -> dict[str, str]:

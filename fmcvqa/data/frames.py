@@ -75,6 +75,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
             came of that video is void. As loaders fetch ahead, its previous chunk may not have been used yet at that
             moment. Without it the first bad video raises.
         chunk_bytes: At most so many bytes of uint8 frames a batch.
+        accept: Asked with its id just before a video is read; False leaves it out. Without it all are read.
 
     Raises:
         DatasetError: If two videos have the same id.
@@ -95,6 +96,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         memory_bytes: int = MEMORY_BYTES,
         on_failure: Callable[[str, VideoError], None] | None = None,
         chunk_bytes: int = CHUNK_BYTES,
+        accept: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__()
         self.videos = _with_ids(videos)
@@ -111,6 +113,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         if num_workers and isinstance(self.pool.decoder, TorchCodecDecoder) and self.pool.decoder.on_device:
             problem = f"num_workers is {num_workers}, but a decoder that leaves frames on the GPU runs in this process"
             raise ConfigError(problem, advice="num_workers=0")
+        self.pool.accept = accept
         self.preprocess = preprocess
         self.on_failure = on_failure
         self._streams: WeakSet[Stream] = WeakSet()

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from fmcvqa.errors import StoreError
+
 FOLDER = ".claims"
 
 
@@ -39,16 +41,22 @@ class Claims:
         self._mine: set[str] = set()
 
     def take(self, video_id: str) -> bool:
-        """Claim a video; False if its entry is there or another process that lives has claimed it."""
+        """Claim a video; False if its entry is there or another process that lives has claimed it.
+
+        Raises:
+            StoreError: If the disk refuses.
+        """
         generation = self._highest(video_id)
         if generation >= 0 and self._lives(self.folder / f"{video_id}.{generation}"):
             return False
         try:
             handle = os.open(self.folder / f"{video_id}.{generation + 1}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            with os.fdopen(handle, "w") as file:
+                file.write(self.owner)
         except FileExistsError:
             return False
-        with os.fdopen(handle, "w") as file:
-            file.write(self.owner)
+        except OSError as error:
+            raise self._refused(error) from error
         self._mine.add(video_id)
         if self.held(video_id):  # finished between the look at it and the claim
             self.drop(video_id)
@@ -67,8 +75,11 @@ class Claims:
             (self.folder / f"{video_id}.{generation}").unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._touch()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._touch()
+        except OSError as error:
+            raise self._refused(error) from error
         self._beat = threading.Thread(target=self._live, daemon=True)
         self._beat.start()
         return self
@@ -79,9 +90,29 @@ class Claims:
             self._beat.join()
         for video_id in list(self._mine):
             self.drop(video_id)
-        (self.folder / self.owner).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # others are at work
+        with contextlib.suppress(OSError):  # others are at work, or have gone just now
+            self._sweep()
+            (self.folder / self.owner).unlink()
             self.folder.rmdir()
+
+    def _sweep(self) -> None:
+        """Remove what the dead have left: signs of life, and claims on entries that are there.
+
+        A claim on an entry that is not is left to who takes it over: without it two might begin anew.
+        """
+        for path in list(self.folder.iterdir()):
+            video_id, _, generation = path.name.rpartition(".")
+            if generation.isdecimal():
+                if not self._lives(path) and self.held(video_id):
+                    path.unlink(missing_ok=True)
+            elif "~" in path.name and not self._alive(path.name):
+                path.unlink(missing_ok=True)
+
+    def _refused(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"nothing can be written to {self.folder}: {error.strerror}",
+            advice="free space or choose another folder with paths.cache=; finished videos are kept",
+        )
 
     def _live(self) -> None:
         while not self._stop.wait(self.lease / 6):
@@ -108,15 +139,22 @@ class Claims:
     def _lives(self, claim: Path) -> bool:
         try:
             owner = claim.read_text()
-            if owner == self.owner:
-                return True
-            host, pid, started = (*owner.split("~"), "", "")[:3]
-            if host == socket.gethostname() and pid.isdecimal():
-                return _started(int(pid)) == started
-            sign = self.folder / owner if owner else claim  # its owner was stopped before it could write its name
-            return self._touch() - sign.stat().st_mtime < self.lease
+            if owner:
+                return self._alive(owner)
+            return self._touch() - claim.stat().st_mtime < self.lease  # stopped before it could write its name?
         except FileNotFoundError:
-            return False  # it was given back, or its owner has gone with its file
+            return False  # it was given back
+
+    def _alive(self, owner: str) -> bool:
+        if owner == self.owner:
+            return True
+        host, pid, started = (*owner.split("~"), "", "")[:3]
+        if host == socket.gethostname() and pid.isdecimal():
+            return _started(int(pid)) == started
+        try:
+            return self._touch() - (self.folder / owner).stat().st_mtime < self.lease
+        except FileNotFoundError:
+            return False  # it has gone, and its sign of life with it
 
 
 def _started(pid: int) -> str:

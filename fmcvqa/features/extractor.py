@@ -124,6 +124,7 @@ def extract_features(
     *,
     done: Callable[[PooledFeatures], None],
     failed: Callable[[str, VideoError], None] | None = None,
+    accept: Callable[[str], bool] | None = None,
     on_frames: OnFrames | None = None,
     trainer: dict[str, Any] | None = None,
     num_workers: int = 1,
@@ -145,6 +146,7 @@ def extract_features(
         done: Called with the features of each finished video.
         failed: Called with (video id, error) for each video that cannot be read; without it the first one raises.
         on_frames: Called with each chunk of frames and their vectors by tap, such as ``WindowPools``.
+        accept: Asked with its id just before a video is read; False leaves it out.
         trainer: More arguments of ``lightning.Trainer``, such as ``accelerator`` and ``devices``.
         num_workers: Decoding child processes; 0 decodes in this process.
         chunk_frames: Frames of a batch; no feature depends on it.
@@ -199,6 +201,7 @@ def extract_features(
         video_seconds=video_seconds,
         memory_bytes=memory_bytes,
         on_failure=on_failure,
+        accept=accept,
     )
     # One bar over videos instead of Lightning's bar over an unknown number of chunks.
     quiet = {

@@ -204,7 +204,7 @@ def _read_mat(file: Path, name: str | None, id_column: str | None) -> _Read:
 
     try:
         arrays = loadmat(file)
-    except (MatReadError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
+    except (MatReadError, ValueError, TypeError, LookupError, NotImplementedError, OSError, zlib.error) as error:
         advice = "save it with -v7 or as .npz; version 7.3 files are HDF5"
         raise FeatureError(f"cannot read {file} as a MATLAB file: {error}", advice=advice) from error
     return _pick(arrays, name, file), None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import StoreError
+from fmcvqa.features.claims import Claims
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.sealed import DamagedError, file_digest, read_sealed, write_atomic, write_sealed
@@ -61,6 +63,7 @@ class FeatureStore:
         self.recipe = recipe
         slug = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")
         self.folder = Path(cache) / slug / recipe.key()[:32]
+        self._to_write = 0  # of what was claimed
         self._sources: dict[str, str] = {}  # digests of the files that verified entries were made from
 
     def path(self, video_id: str) -> Path:
@@ -85,18 +88,30 @@ class FeatureStore:
         self._sources.pop(record.id, None)
         entry = {"video": record.id, "key": self.recipe.key(), "frames": frames, "reader": reader}
         arrays = {f"{tap}/{pool}": np.asarray(values, np.float32) for (tap, pool), values in blocks.items()}
+        need = sum(array.nbytes for array in arrays.values())
+        source = asdict(SourceStamp.of(record.path))
         try:
             if not (self.folder / "recipe.json").exists():
                 text = json.dumps(self.recipe.to_dict(), indent=1, sort_keys=True)
                 write_atomic(self.folder / "recipe.json", text.encode())
-            write_sealed(self.path(record.id), arrays, {**entry, "source": asdict(SourceStamp.of(record.path))})
+            write_sealed(self.path(record.id), arrays, {**entry, "source": source})
         except OSError as error:
-            need = sum(array.nbytes for array in arrays.values())
-            raise StoreError(
-                f"the features of {record.id} ({need / 1e6:.1f} MB) cannot be written to {self.folder}: "
-                f"{error.strerror}",
-                advice="free space or choose another folder with paths.cache=; finished videos are kept",
-            ) from error
+            raise self._refused(record.id, need, error) from error
+        self._to_write = max(self._to_write - 1, 0)
+
+    def _refused(self, video_id: str, need: int, error: OSError) -> StoreError:
+        """What to say where the disk does not take an entry: how much is needed, and how much is free."""
+        try:
+            free = f"{shutil.disk_usage(self.folder).free / 1e6:.1f} MB free"
+        except OSError:
+            free = ""
+        rest = f", {self._to_write * need / 1e6:.1f} MB for {self._to_write} videos" if self._to_write else ""
+        return StoreError(
+            f"the features of {video_id} ({need / 1e6:.1f} MB{rest}) cannot be written to {self.folder}: "
+            f"{error.strerror}",
+            found=free,
+            advice="free space or choose another folder with paths.cache=; finished videos are kept",
+        )
 
     def read(self, video_id: str) -> tuple[dict[tuple[str, str], npt.NDArray[np.float32]], dict[str, Any]]:
         """One video's features ``{(tap, pool): [d]}`` and their record, verified.
@@ -134,6 +149,12 @@ class FeatureStore:
             return False
         self._sources[record.id] = entry["source"]["sha256"]
         return SourceStamp(**entry["source"]).matches(record.path)
+
+    def claims(self, records: Sequence[VideoRecord]) -> Claims:
+        """Claims of this process on videos, so that processes that share the store compute each one once."""
+        by_id = {record.id: record for record in records}
+        self._to_write = len(records)
+        return Claims(self.folder, lambda video_id: video_id in by_id and self._holds(by_id[video_id]))
 
     def load(self, video_ids: Sequence[str], taps: Sequence[str], pools: Sequence[str]) -> FeatureMatrix:
         """The features of many videos as one matrix per (tap, pool), rows in the order of ``video_ids``.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fmcvqa.data.decoding import Decoder
 from fmcvqa.data.records import VideoDataset, VideoRecord
 from fmcvqa.errors import SomeFailedError, VideoError
+from fmcvqa.features.claims import Claims
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
@@ -27,6 +30,7 @@ from fmcvqa.tasks.sharding import gathered, shard_of, speaks
 
 log = logging.getLogger(__name__)
 FAILURES = "failures.jsonl"
+_PATIENCE = 2.0  # seconds between two looks at what others are at
 
 
 def run(cfg: DictConfig) -> float:
@@ -84,16 +88,35 @@ class Extraction:
         log.info("%d of %d videos of %s to extract", len(missing), len(records), dataset)
         failures: list[dict[str, Any]] = []
         if missing:
-            self._extract(store, missing, failures)
+            self._share(store, missing, failures)
             failures = gathered(failures)
         _write_failures(failures, done=len(records) - len(failures))
         return store
 
-    def _extract(self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, Any]]) -> None:
+    def _share(self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, Any]]) -> None:
+        """Extract what no other process is at, wait for the others, and take over from those that have died."""
+        with store.claims(missing) as claims:
+            self._extract(store, missing, failures, claims)
+            while not torch.distributed.is_initialized():  # ranks have each a part, and must stay in step
+                failed = {failure["id"] for failure in failures}
+                missing = [record for record in store.missing(missing) if record.id not in failed]
+                free = [record for record in missing if claims.free(record.id)]
+                if free:
+                    self._extract(store, free, failures, claims)
+                elif missing:
+                    log.info("waiting for %d videos that other processes are at", len(missing))
+                    time.sleep(_PATIENCE)
+                else:
+                    return
+
+    def _extract(
+        self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, Any]], claims: Claims
+    ) -> None:
         by_id = {record.id: record for record in missing}
 
         def done(pooled: PooledFeatures) -> None:
             store.write(by_id[pooled.video_id], pooled.blocks, frames=pooled.frames, reader=pooled.reader)
+            claims.drop(pooled.video_id)
 
         def failed(video_id: str, error: VideoError) -> None:
             path = str(by_id[video_id].path)
@@ -107,6 +130,7 @@ class Extraction:
                     "error": str(error),
                 }
             )
+            claims.drop(video_id)
 
         loader = dict(self.loader)
         compiled_frames = loader["chunk_frames"] if loader.pop("compiled") else 0
@@ -117,6 +141,7 @@ class Extraction:
             self.decoder,
             done=done,
             failed=failed,
+            accept=claims.take,
             trainer=self.trainer,
             **loader,
         )

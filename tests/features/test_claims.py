@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from fmcvqa.errors import StoreError
 from fmcvqa.features.claims import FOLDER, Claims
 
 SCRIPT = Path(__file__).with_name("claiming.py")
@@ -113,3 +114,26 @@ def test_a_dead_process_of_this_host_is_known_at_once(tmp_path: Path) -> None:
     with claims(tmp_path) as here:
         assert here.take("a")
     os.waitpid(child, 0)
+
+
+def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("in the way")
+    with pytest.raises(StoreError) as caught, claims(tmp_path):
+        pass
+    assert str(caught.value) == (
+        f"nothing can be written to {tmp_path / FOLDER}: File exists. "
+        "Try: free space or choose another folder with paths.cache=; finished videos are kept"
+    )
+
+
+def test_what_the_dead_leave_is_swept_and_their_open_work_is_not(tmp_path: Path) -> None:
+    with claims(tmp_path) as here:
+        (tmp_path / "done").touch()
+        for name in ("done.0", "open.0"):
+            (tmp_path / FOLDER / name).write_text("elsewhere~1~1~ab")
+        (tmp_path / FOLDER / "elsewhere~2~2~cd").write_text(".")  # lives
+        sign = tmp_path / FOLDER / "elsewhere~3~3~ef"
+        sign.write_text(".")
+        os.utime(sign, (1, 1))
+        assert here.free("open")
+    assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == ["elsewhere~2~2~cd", "open.0"]

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,10 +162,11 @@ def test_a_disk_that_refuses_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fmcvqa.features.store.write_sealed", refuse)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2e6))
     with pytest.raises(StoreError) as caught:
         store.write(records[0], blocks(3), frames=10, reader="pyav")
     assert str(caught.value) == (
         f"the features of one (0.0 MB) cannot be written to {store.folder}: No space left on device. "
-        "Try: free space or choose another folder with paths.cache=; finished videos are kept"
+        "Found: 2.0 MB free. Try: free space or choose another folder with paths.cache=; finished videos are kept"
     )
     assert equal(store.read("one")[0], blocks(0))

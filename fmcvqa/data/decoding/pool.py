@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,7 @@ class DecodePool:
         self.chunk_frames, self.chunk_bytes = chunk_frames, chunk_bytes
         self.limits = Limits(timeout_seconds, video_seconds, memory_bytes)
         self._workers: list[Worker] = []
+        self.accept: Callable[[str], bool] | None = None  # asked just before a video is read; False leaves it out
 
     def decode(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
         """Yields the chunks of all videos as they come.
@@ -124,6 +125,8 @@ class DecodePool:
 
     def _decode_here(self, videos: Sequence[tuple[str, str | Path]]) -> Items:
         for video_id, path in videos:
+            if self.accept is not None and not self.accept(video_id):
+                continue
             job = Job(video_id, path)
             try:
                 reader = self.decoder.reader_for(path)
@@ -165,6 +168,9 @@ class DecodePool:
             source = retries or queue
             if not source or len(busy) == self.num_workers:
                 return
+            if self.accept is not None and not source[0].retried and not self.accept(source[0].video_id):
+                source.popleft()
+                continue
             worker = next((worker for worker in workers if not worker.job), None)
             if worker is None:
                 worker = Worker(self.decoder, self.stride, self.chunk_frames, self.chunk_bytes, self.limits)
