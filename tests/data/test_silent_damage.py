@@ -81,3 +81,10 @@ def test_a_recording_that_lost_its_first_key_frame(tmp_path: Path) -> None:
         f"E_CORRUPT: the video {str(path)!r} is damaged. Found: 0 good frames, then: its first key frame as number 2. "
         "Try: take the file from its source again, or leave it out"
     )
+
+
+@pytest.mark.parametrize("ending", ["flv", "mkv", "ts", "mp4"])
+@pytest.mark.parametrize("count", [2, 6, 20])
+def test_short_clips_with_delayed_frames_are_whole(count: int, ending: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"short.{ending}", moving(count, 64, 64), rate=24, options={"bf": "3", "g": "30"})
+    assert len(digests(path)) == count

@@ -56,7 +56,7 @@ def test_large_damage_in_other_codecs(name: str, folder: Path, figure: Callable[
         found = tally(folder, name, kind, range(50))
         tried = found["found"] + found["missed"]
         figure(f"{kind}: {found['found']} of {tried}, harmless {found['harmless']}")
-        assert found["found"] >= (0.99 if kind == "cut" else 0.5) * tried, kind
+        assert found["found"] >= (0.95 if kind == "cut" else 0.5) * tried, kind
 
 
 @pytest.mark.parametrize("name", SMALL)

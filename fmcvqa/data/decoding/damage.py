@@ -88,7 +88,8 @@ def check_time(
     """
     if container.format.name.startswith("mov") or count < 2 or not stream.time_base or not stream.average_rate:
         return
-    begin = 0 if container.format.name.startswith("matroska") else ledger.first_pts or 0  # there, end times are written
+    from_zero = container.format.name.startswith(("matroska", "flv"))  # there, end times are written
+    begin = 0 if from_zero else ledger.first_pts or 0
     decoded = float((end - begin) * stream.time_base)
     declared = _declared_seconds(container, stream)
     if decoded + float(1 / stream.average_rate) < declared * _DECODED_SHARE:

@@ -85,7 +85,7 @@ def _open_regular(path: str | Path) -> BinaryIO:
             raise VideoError(
                 "E_FORBIDDEN", f"{shown(path)} is an address, not a file", advice="download it and name the file"
             ) from error
-        link = "\0" not in str(path) and Path(path).is_symlink()
+        link = "\0" not in str(path) and os.path.islink(path)  # noqa: PTH114 - Path's raises for a name too long
         problem = f"the video {shown(path)} " + ("is a link to nothing" if link else "does not exist")
         raise VideoError("E_NOT_FOUND", problem, advice="check the path") from error
     file = os.fdopen(descriptor, "rb")

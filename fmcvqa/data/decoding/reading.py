@@ -41,7 +41,8 @@ class Reading:
         self.has_forbidden_bytes = forbidden_bytes(stream)
         self.ledger = Ledger()
         self.log: Log = []
-        self._matrix: Matrix | None = None
+        self._own_matrix: Matrix | None = None
+        self._seen: tuple[int, Matrix] | None = None
 
     def frames(self) -> Iterator[VideoFrame]:
         """All frames in presentation order.
@@ -60,8 +61,16 @@ class Reading:
         check_time(self.path, self.container, self.stream, self.ledger, end, count)
 
     def matrix(self, frame: VideoFrame) -> Matrix:
-        """How a frame is turned upright."""
-        return self._matrix or display_matrix(frame)
+        """How a frame is turned upright.
+
+        PyAV's ``side_data`` refers back to its frame, which then stays in memory until Python looks for such circles:
+        asking each frame for it held a hundred of them. The rotation is asked for free.
+        """
+        if self._own_matrix is not None:
+            return self._own_matrix
+        if self._seen is None or self._seen[0] != frame.rotation:
+            self._seen = frame.rotation, display_matrix(frame)
+        return self._seen[1]
 
     def _decoded(self) -> Iterator[VideoFrame]:
         count = 0
@@ -105,8 +114,8 @@ class Reading:
 
     def _orient(self, packet: Packet[VideoStream]) -> None:
         """Learns the orientation from a frame of the stream's own decoder, the only one that the container tells it."""
-        if self._matrix is None and self.decoder is not self.stream.codec_context and packet.size:
-            self._matrix = next((display_matrix(frame) for frame in packet.decode()), None)
+        if self._own_matrix is None and self.decoder is not self.stream.codec_context and packet.size:
+            self._own_matrix = next((display_matrix(frame) for frame in packet.decode()), None)
 
     def _error(self, count: int, trouble: str) -> VideoError:
         if size := too_large(self.log):
