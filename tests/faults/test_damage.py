@@ -87,7 +87,7 @@ def test_healthy_clips_are_read(folder: Path, figure: Callable[[str], None]) -> 
         if recipe.get("codec") in (None, "mpeg4", "mpeg2video") and path.suffix != ".avi":
             options["bf"] = str(rng.integers(0, 4))
         width, height = (16 * int(value) for value in rng.integers(4, 12, 2))
-        count, rate = int(rng.integers(2, 20)), (24, 25, 30, 50)[seed // 10 % 4]
+        count, rate = int(rng.integers(4, 20)), (24, 25, 30, 50)[seed // 10 % 4]
         write_clip(path, moving(count, width, height, seed), rate=rate, options=options, **recipe)
         try:
             assert len(digests(path)) == count
