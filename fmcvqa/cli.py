@@ -26,6 +26,7 @@ USING = {
     "check": "say what of a dataset is there and what is missing",
     "distort": "make an image-quality set in TID2013's layout from photographs",
     "info": "show what a model file is",
+    "audit": "look in your features and labels for what makes a score say too much",
     "share": "put a model file and its card on the Hugging Face Hub or into a folder",
     "completion": "a script that lets your shell complete all of this",
     "demo": "the whole method on synthetic sets, in about five minutes",

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from guards import lone_video_gate, metamorphic_gate, scrambled
 from oracle import made
 
 from fmcvqa.regression.evaluate import evaluate
+from fmcvqa.regression.guards import lone_video_gate, metamorphic_gate, scrambled
 from fmcvqa.regression.protocols import UGCVQA, Cross, Nested, Paper
 from fmcvqa.regression.svr import Cell
 

@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from guards import LeakError, lone_video_gate, metamorphic_gate, permuted_label_control
 from oracle import made
 
 from fmcvqa.errors import FeatureError
@@ -20,6 +19,7 @@ from fmcvqa.regression import evaluate as evaluation
 from fmcvqa.regression import fitting, kernels, protocols
 from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.fitting import SplitTask
+from fmcvqa.regression.guards import LeakError, lone_video_gate, metamorphic_gate, permuted_label_control
 from fmcvqa.regression.protocols import Cross, Nested, Paper
 from fmcvqa.regression.scores import srocc
 from fmcvqa.regression.splits import Split
