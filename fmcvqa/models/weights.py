@@ -95,7 +95,7 @@ def file_weights(backbone: str, path: Path) -> Weights:
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(backbone, path)
-    content = _read_torch(path)
+    content = read_torch(path)
     if "pytorch-lightning_version" in content:
         return _from_checkpoint(backbone, path, content)
     if not content or not all(isinstance(value, Tensor) for value in content.values()):
@@ -121,7 +121,12 @@ def _check_digest(path: Path) -> None:
         )
 
 
-def _read_torch(path: Path) -> dict[str, Any]:
+def read_torch(path: Path) -> dict[str, Any]:
+    """The dict in a file that torch wrote: tensors and plain values, nothing else is unpickled.
+
+    Raises:
+        WeightsError: If there is more than that in it, or no dict.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign or damaged file may raise anything here

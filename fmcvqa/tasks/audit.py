@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, DatasetError, FeatureError
+from fmcvqa.tasks.terminal import Parser
 
 if TYPE_CHECKING:
     from fmcvqa.regression.audit import Verdict
 
-_EXAMPLE = """example:
-  fmcvqa audit --features my_features.mat --labels my_scores.csv --mos-column mos
-
-A matrix without ids goes row by row with the labels. The checks: finite features and labels, enough videos, constant
-columns, copies across folds, columns made from the labels; then with the regressor and splits asked for: test rows are
-scrambled and nothing that is fitted may change; permuted labels must score about 0.
+_MORE = """A matrix without ids goes row by row with the labels. The checks: finite features and labels, enough videos,
+constant columns, copies across folds, columns made from the labels; then with the regressor and splits asked for: test
+rows are scrambled and nothing that is fitted may change; permuted labels must score about 0.
 
 exit code: 0 nothing found, 3 a check failed"""
 
@@ -48,11 +46,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa audit",
-        description="Look in your features and labels for what would make a score say too much.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        "audit",
+        "Look in your features and labels for what would make a score say too much.",
+        examples=["fmcvqa audit --features my_features.mat --labels my_scores.csv --mos-column mos"],
+        more=_MORE,
     )
     parser.add_argument("--features", required=True, type=Path, metavar="FILE", help=".mat, .npz, .npy or .csv")
     parser.add_argument("--array", metavar="NAME", help="the array to read where a file holds several")
