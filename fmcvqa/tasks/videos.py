@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fmcvqa.data.filling import MANIFEST
 from fmcvqa.data.labels import LIVEVQC, CSVVideos, KoNViD1k
 from fmcvqa.data.records import VideoDataset
 from fmcvqa.data.synthetic import SyntheticKoNViD1k, SyntheticLIVEVQC
+from fmcvqa.data.synthetic.generated import MANIFEST
 from fmcvqa.errors import FmcvqaError
 from fmcvqa.report.results import CellResult
 
