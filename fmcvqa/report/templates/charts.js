@@ -109,8 +109,9 @@ function axes(svg, x, y, xs, ys, frame, names) {
   if (names[1]) node(svg, 'text', {x: 0, y: frame.top - 8}, names[1]);
 }
 
-function redraw(element, draw) {
-  let width = 0;
+function redraw(element, draw) { // now, and again only when the width has changed: focus would be lost
+  let width = element.clientWidth;
+  if (width) draw();
   new ResizeObserver(() => {
     if (element.clientWidth !== width) {
       width = element.clientWidth;
