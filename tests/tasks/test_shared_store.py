@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -62,3 +65,28 @@ def test_a_video_that_fails_is_nobodys_afterwards(workers: int, tmp_path: Path, 
     assert run(capsys, *asked)[0] == 3
     [folder] = (tmp_path / "cache" / "labels").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["c0.safetensors", "c2.safetensors", "recipe.json"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_stopped_extraction_loses_what_was_in_the_making(
+    number: signal.Signals, tmp_path: Path, capsys: Capture
+) -> None:
+    asked = words(tmp_path, 60)
+    process = subprocess.Popen([sys.executable, "-m", "fmcvqa", *asked], stderr=subprocess.PIPE, text=True)
+    while len(entries := list((tmp_path / "cache").glob("labels/*/*.safetensors"))) < 5:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate()
+    assert process.returncode == (143 if number == signal.SIGTERM else -9)
+    assert ("stopped by SIGTERM: what is finished is kept" in err) == (number == signal.SIGTERM)
+    folder = entries[0].parent
+    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    assert 5 <= len(kept) < 60
+    assert (folder / FOLDER).exists() == (number == signal.SIGKILL)
+    assert len(list((folder / FOLDER).glob("c*"))) <= 2  # the one in the network, and the one that is read ahead
+    assert run(capsys, *asked)[0] == 0
+    now = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    assert len(now) == 60 and all(now[name] == kept[name] for name in kept)
+    assert not (folder / FOLDER).exists()
