@@ -154,7 +154,11 @@ class FeatureStore:
         """Claims of this process on videos, so that processes that share the store compute each one once."""
         by_id = {record.id: record for record in records}
         self._to_write = len(records)
-        return Claims(self.folder, lambda video_id: video_id in by_id and self._holds(by_id[video_id]))
+
+        def held(video_id: str) -> bool:
+            return self._holds(by_id[video_id]) if video_id in by_id else self.path(video_id).exists()
+
+        return Claims(self.folder, held)
 
     def load(self, video_ids: Sequence[str], taps: Sequence[str], pools: Sequence[str]) -> FeatureMatrix:
         """The features of many videos as one matrix per (tap, pool), rows in the order of ``video_ids``.
