@@ -236,6 +236,14 @@ def test_a_failure_says_where_and_when(num_workers: int, tmp_path: Path) -> None
     assert 0 < last.seconds < 20
 
 
+def test_many_videos_that_fail_in_the_middle_of_a_chunk(tmp_path: Path) -> None:
+    """The slot that was being filled is free again."""
+    bad = damage(clip(tmp_path / "hit.mp4", 24))
+    pool = DecodePool(PyAVDecoder(), num_workers=1, timeout_seconds=10.0)
+    items = [item for item in pool.decode([(str(k), bad) for k in range(6)]) if isinstance(item, FailedVideo)]
+    assert [item.error.code for item in items] == ["E_CORRUPT"] * 6
+
+
 def test_a_slow_reader_is_no_stuck_decoder(videos: Videos) -> None:
     pool = DecodePool(PyAVDecoder(), num_workers=1, chunk_frames=5, timeout_seconds=1.0)
     count = 0

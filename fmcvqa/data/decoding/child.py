@@ -112,10 +112,10 @@ class _Child:
             frames = self._announced(self.decoder.frames(path, stride=self.stride))
             stream = chunks(frames, self.acquire, chunk_frames=self.chunk_frames, chunk_bytes=self.slots.size)
             for number, (block, indices, last) in enumerate(stream):
-                if number < skip:
-                    self.free.append(self.current)
-                else:
+                if number >= skip:
                     self.conn.send(("chunk", self.current, block.shape, indices, last, reader))
+                    self.current = -1
+                self._keep()
         except VideoError as error:
             return "failed", error.code, error.problem, error.found, error.advice
         except MemoryError:
@@ -125,7 +125,15 @@ class _Child:
             raise
         except Exception:
             return "bug", traceback.format_exc()
+        finally:
+            self._keep()
         return ("done",)
+
+    def _keep(self) -> None:
+        """Frees the slot that was not sent: of a chunk the parent has, or one in which damage was found."""
+        if self.current >= 0:
+            self.free.append(self.current)
+            self.current = -1
 
 
 def _limit_memory(more: int) -> None:
