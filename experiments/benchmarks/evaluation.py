@@ -80,7 +80,7 @@ COSTS = {  # what is varied, and what is held meanwhile
 HELD = {"videos": 200, "features": 61248, "cells": 14, "splits": 10}
 
 
-def seconds_of(videos: int, features: int, cells: int, splits: int, threads: int | None, seed: int) -> float:
+def seconds_of(videos: int, features: int, cells: int, splits: int, threads: int, seed: int) -> float:
     """Seconds of a table of this size."""
     matrix, mos = generate(videos, features, seed)
     start = time.perf_counter()
@@ -89,7 +89,7 @@ def seconds_of(videos: int, features: int, cells: int, splits: int, threads: int
     return time.perf_counter() - start
 
 
-def costs(picture: Path, threads: int | None, seed: int) -> dict[str, object]:
+def costs(picture: Path, threads: int, seed: int) -> dict[str, object]:
     """Vary each size with the others held, and plot seconds against it."""
     import matplotlib
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=100, help="a multiple of 5")
     parser.add_argument("--plain-splits", type=int, default=1, help="splits plain scikit-learn is timed on")
     parser.add_argument("--precision", choices=["float32", "float64"], default="float32")
-    parser.add_argument("--threads", type=int, help="fits at once; as many as BLAS may use if not given")
+    parser.add_argument("--threads", type=int, default=1, help="fits at once")
     parser.add_argument("--alone", action="store_true", help="time each cell alone too: what a single job costs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--costs", type=Path, metavar="PNG", help="measure cost against each size instead, and plot")

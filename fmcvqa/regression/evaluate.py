@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_info
 
 from fmcvqa.errors import FeatureError
 from fmcvqa.features.matrix import FeatureMatrix
@@ -77,7 +76,7 @@ def evaluate_cells(
     groups: Sequence[Any] | None = None,
     mos_ranges: tuple[Range, Range] | None = None,
     resamples: int = 1000,
-    threads: int | None = None,
+    threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Evaluation]:
     """Evaluate many cells on the same splits; each fold's kernels are computed once for all of them.
@@ -94,7 +93,7 @@ def evaluate_cells(
         mos_ranges: Rating ranges of ``features`` and ``target``. Where given, predictions across datasets are put
             on the target's range by the straight line between the ranges' ends; RMSE has no meaning without.
         resamples: Draws of the bootstrap.
-        threads: Fit so many regressors at once; as many threads as BLAS may use where None. No result depends on it.
+        threads: Fit so many regressors at once; with one, every run gives the same bits.
         progress: Called with (done, all) after each fit.
 
     Raises:
@@ -122,7 +121,6 @@ def evaluate_cells(
             both["primal"] = SplitTask(i, landmarks[0], landmarks[1:], search)
             yield both
 
-    threads = threads or blas_threads()
     with ThreadPoolExecutor(threads) as pool:
         for results in _fitted(pool, threads, tasks(), cells, plan):
             for kept, outcome in zip(outcomes, results, strict=True):
@@ -153,11 +151,6 @@ def _fitted(
             yield [future.result() for future in waiting.popleft()]
     for split in waiting:
         yield [future.result() for future in split]
-
-
-def blas_threads() -> int:
-    """Threads that BLAS may use in this process, whoever limited them."""
-    return max([library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"], default=1)
 
 
 def _summary(plan: Plan, cell: Cell, outcomes: list[Outcome], resamples: int) -> Evaluation:

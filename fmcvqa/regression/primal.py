@@ -11,6 +11,7 @@ over the landmarks, just as a dual regressor has them over its support vectors.
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from dataclasses import dataclass, field
 
@@ -31,6 +32,8 @@ LANDMARKS = 2048  # 1.3 GB of working memory for 20,000 videos
 _SMALLEST = 1e-7  # of the largest eigenvalue: float32 kernels hold no more
 _INTERCEPT = 10.0  # liblinear penalises the intercept; so scaled, that penalty is a hundredth
 _STEPS, _TOL = 10_000, 1e-5
+
+_ONE_GENERATOR = threading.Lock()  # liblinear shuffles by one generator of the whole process, which fit() seeds
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class LandmarkKernels:
     fold: Fold
     count: int = LANDMARKS
     _held: dict[tuple[Block, ...], Float64] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def rows(self) -> npt.NDArray[np.intp]:
@@ -73,14 +77,15 @@ class LandmarkKernels:
     def gram(self, blocks: list[Block]) -> Float64:
         """The linear kernel ``[N, landmarks]`` of the concatenated blocks; the last one asked for is kept."""
         key = tuple(blocks)
-        if key not in self._held:
-            found = np.sum([self.bank.against(block, self.fold, self.rows) for block in blocks], axis=0)
-            if self.fold.scaler in UNIT_LENGTH:
-                norm = self.bank.lengths(blocks, self.fold)
-                found /= norm[:, None] * norm[None, self.rows]
-            self._held.clear()
-            self._held[key] = found
-        return self._held[key]
+        with self._lock:  # several cells of a split ask at once
+            if key not in self._held:
+                found = np.sum([self.bank.against(block, self.fold, self.rows) for block in blocks], axis=0)
+                if self.fold.scaler in UNIT_LENGTH:
+                    norm = self.bank.lengths(blocks, self.fold)
+                    found /= norm[:, None] * norm[None, self.rows]
+                self._held.clear()
+                self._held[key] = found
+            return self._held[key]
 
 
 def fit_landmarks(
@@ -125,7 +130,8 @@ def fit_landmarks(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, in our words
-        model.fit(Z, known)
+        with _ONE_GENERATOR:
+            model.fit(Z, known)
     if model.n_iter_ >= _STEPS:
         log.warning("LinearSVR stopped after %d passes, not quite at its optimum; a smaller C converges", _STEPS)
     intercept = float(model.intercept_[0] - centre @ model.coef_)

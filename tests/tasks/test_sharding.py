@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import damage, errors, labelled, network, places, run
 
 from fmcvqa.errors import ConfigError
@@ -30,6 +32,14 @@ def stored(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "cache").glob("*/*/*")}
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def ranks(labels: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """The command on two gloo ranks; one thread each, so that no sum is taken in another order."""
     command = [sys.executable, "-m", "fmcvqa", *words(labels, folder, "trainer.devices=2", "trainer.strategy=ddp")]
@@ -37,6 +47,7 @@ def ranks(labels: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_ranks_give_the_store_of_one_byte_for_byte(labels: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(capsys, *words(labels, tmp_path / "one"))[0] == 0
     done = ranks(labels, tmp_path / "two")
