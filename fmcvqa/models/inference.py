@@ -68,7 +68,8 @@ class InferenceTrunk(nn.Module):
 
     def _run(self, x: Tensor) -> dict[str, Tensor]:
         whole = self._compiled_frames if x.is_cuda else min(self._compiled_frames, _CPU_FRAMES)
-        return self._compiled(x) if self._compiled and len(x) == whole else self.body(x)
+        compiled = self._compiled if len(x) == whole else None  # a compiled module has no truth value
+        return (self.body if compiled is None else compiled)(x)
 
     def _prepare(self, device: torch.device) -> None:
         """Convert to the precision of the arithmetic where the network is now."""
