@@ -25,6 +25,7 @@ USING = {
     "report": "tables and figures of the paper from finished runs",
     "check": "say what of a dataset is there and what is missing",
     "distort": "make an image-quality set in TID2013's layout from photographs",
+    "degrade": "make an ordinal video set from clean clips: codecs, blur, noise, shake and more",
     "info": "show what a model file is",
     "audit": "look in your features and labels for what makes a score say too much",
     "share": "put a model file and its card on the Hugging Face Hub or into a folder",

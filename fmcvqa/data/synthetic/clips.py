@@ -25,7 +25,7 @@ _SHAKE_REACH = 8.0  # pixels
 _QP_BEST, _QP_WORST = 18, 50
 _ONSET = 0.7  # a fault grows with severity ** 0.7: the score counts it from where it is first seen
 # x264 165 with AVX-512 gives other bytes in one run of four. With SSE2 it gives those of plain C, three times as fast.
-_ASSEMBLY = "SSE2" if platform.machine() in ("x86_64", "AMD64") else "0"
+ASSEMBLY = "SSE2" if platform.machine() in ("x86_64", "AMD64") else "0"
 _EXPOSURES = 3  # looks per frame while the hand shakes, which smear it as an open shutter does
 
 
@@ -94,7 +94,7 @@ def encode(frames: Iterable[Pixels], qp: npt.NDArray[np.int64], fps: int, size: 
     """
     zones = "/".join(f"{index},{index},q={value}" for index, value in enumerate(qp.tolist()))
     options = {"preset": "veryfast", "crf": str(int(qp[0])), "bf": "2"}
-    options["x264-params"] = f"threads=1:lookahead-threads=1:asm={_ASSEMBLY}:zones={zones}"
+    options["x264-params"] = f"threads=1:lookahead-threads=1:asm={ASSEMBLY}:zones={zones}"
     buffer = BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
