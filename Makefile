@@ -24,6 +24,7 @@ docs: $(INSTALLED)  ## the site from docs/ and the docstrings, into build/docs; 
 experiments: $(INSTALLED)  ## the tables of experiments/README.md that real data allow (hours): DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make experiments DATA=FOLDER' >&2; exit 2; }
 	$(BIN)/python experiments/reconstruction.py --data '$(DATA)' --out outputs/reconstruction
+	$(BIN)/python experiments/degradations.py --data '$(DATA)' --out outputs/degradations
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .
