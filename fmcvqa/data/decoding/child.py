@@ -156,6 +156,7 @@ def main(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stuck child dies with its parent
+        decoder.version()  # loads its libraries, which are of the start: torchcodec's take more than a video may
         _limit_memory(memory_bytes + getattr(decoder, "memory_bytes", 0))  # decord decodes ahead, up to its own limit
     try:
         _Child(conn, slots, decoder, stride, chunk_frames).serve()

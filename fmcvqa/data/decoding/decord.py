@@ -10,20 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
 from fmcvqa.data.decoding.clock import FrameIndex
-from fmcvqa.data.decoding.opening import opened
-from fmcvqa.data.decoding.plain import EIGHT_BIT, count_plain
+from fmcvqa.data.decoding.plain import Kinds, Plain, look
 from fmcvqa.data.decoding.pyav import PyAVDecoder
 from fmcvqa.errors import ConfigError, VideoError
 
-# What is certified byte for byte against PyAV in the tests.
-_CODECS = {"h264", "mpeg4"}
-_CONTAINERS = ("mov", "avi")
+_KINDS = Kinds(frozenset({"h264", "mpeg4"}), ("mov", "avi"), declared=True)
 _EOF_RETRIES = "2048"  # without a limit a file that ends early is read for ever
 _FFMPEG = {"0.6.0": "4.1.6"}  # what the wheels carry; decord itself does not tell
 
@@ -76,11 +72,11 @@ class DecordDecoder:
         Raises:
             VideoError: If the file cannot be opened at all.
         """
-        return "decord" if self._suited(path)[0] else "pyav"
+        return "decord" if self._look(path).frames else "pyav"
 
     def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:
         """Yields every ``stride``-th frame as uint8 RGB ``[h, w, 3]``; see `Decoder`."""
-        count, frame_bytes = self._suited(path)
+        count, frame_bytes = self._look(path)
         if not count:
             yield from self._pyav.frames(path, stride=stride)
             return
@@ -96,15 +92,9 @@ class DecordDecoder:
             found = "decord could not read it to its end"
             raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE) from error
 
-    def _suited(self, path: str | Path) -> tuple[int, int]:
-        """Number of frames and bytes of one if decord reads this file right, else zeros."""
-        try:
-            status = Path(path).stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            str(path).encode()
-        except (OSError, ValueError):
-            return 0, 0  # PyAV says why, or reads a name that decord cannot
-        return _inspect(Path(path).absolute(), stamp, self)
+    def _look(self, path: str | Path) -> Plain:
+        found = look(path, _KINDS, max_pixels=self.max_pixels, max_frames=self.max_frames)
+        return found if found.frames * found.frame_bytes <= self.memory_bytes else Plain(0, 0)
 
 
 def _read(reader: Any, path: str | Path, count: int, stride: int, step: int) -> Iterator[tuple[int, Frame]]:
@@ -117,26 +107,6 @@ def _read(reader: Any, path: str | Path, count: int, stride: int, step: int) -> 
         for k, frame in enumerate(batch, start):
             if k % stride == 0:
                 yield FrameIndex(k, float(reader.get_frame_timestamp(k)[0])), frame  # after the first frame
-
-
-@lru_cache(maxsize=8)
-def _inspect(path: Path, stamp: tuple[int, ...], decoder: DecordDecoder) -> tuple[int, int]:
-    """Reads all packets and decodes one frame with PyAV, 5-70 ms (ECOSYSTEM, "Decoding")."""
-    with opened(path, max_pixels=decoder.max_pixels, max_frames=decoder.max_frames) as (container, stream):
-        context = stream.codec_context
-        frame_bytes = 3 * context.width * context.height
-        pixels = context.pix_fmt or ""
-        even = context.width % 2 == 0 and context.height % 2 == 0
-        plain = (
-            container.format.name.startswith(_CONTAINERS)
-            and context.name in _CODECS
-            and pixels in EIGHT_BIT
-            and (even or "444" in pixels)
-            and 0 < frame_bytes * stream.frames <= decoder.memory_bytes
-        )
-        if plain and count_plain(container, stream) == stream.frames:
-            return stream.frames, frame_bytes
-    return 0, 0
 
 
 def _import_decord() -> Any:

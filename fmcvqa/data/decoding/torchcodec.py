@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmcvqa.data.decoding.base import ADVICE, CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, Frame, shown
 from fmcvqa.data.decoding.clock import FrameIndex
-from fmcvqa.data.decoding.opening import opened
-from fmcvqa.data.decoding.plain import EIGHT_BIT, count_plain
+from fmcvqa.data.decoding.plain import Kinds, Plain, look
 from fmcvqa.data.decoding.pyav import PyAVDecoder
 from fmcvqa.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
     from torch import Tensor  # not at import: the children of the other decoders do without torch
 
-# What is certified byte for byte against PyAV in the tests.
-_CODECS = {"h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1", "mjpeg"}
-_CONTAINERS = ("mov", "matroska", "avi")
+_KINDS = Kinds(
+    frozenset({"h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1", "mjpeg"}), ("mov", "matroska", "avi"), declared=False
+)
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,11 @@ class TorchCodecDecoder:
         Raises:
             VideoError: If the file cannot be opened at all.
         """
-        return "torchcodec" if self._suited(path)[0] else "pyav"
+        return "torchcodec" if self._look(path).frames else "pyav"
 
     def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:
         """Yields every ``stride``-th frame as uint8 RGB ``[h, w, 3]``; see `Decoder`."""
-        count, frame_bytes = self._suited(path)
+        count, frame_bytes = self._look(path)
         if not count:
             yield from self._pyav.frames(path, stride=stride)
             return
@@ -118,7 +116,7 @@ class TorchCodecDecoder:
         Raises:
             VideoError: If the file is unreadable, damaged, or none that torchcodec reads right.
         """
-        count, frame_bytes = self._suited(path)
+        count, frame_bytes = self._look(path)
         if not count:
             raise VideoError(
                 "E_NO_VIDEO",
@@ -129,7 +127,7 @@ class TorchCodecDecoder:
         yield from self._batches(path, stride, max(1, min(chunk_frames, chunk_bytes // frame_bytes)))
 
     def _batches(self, path: str | Path, stride: int, frames: int) -> Iterator[tuple[Tensor, list[FrameIndex]]]:
-        count, _ = self._suited(path)
+        count = self._look(path).frames
         torchcodec = _import_torchcodec()
         first: float | None = None
         try:
@@ -153,32 +151,8 @@ class TorchCodecDecoder:
             found = "torchcodec could not read it to its end"
             raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE) from error
 
-    def _suited(self, path: str | Path) -> tuple[int, int]:
-        """Number of frames and bytes of one if torchcodec reads this file right, else zeros."""
-        try:
-            status = Path(path).stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            str(path).encode()
-        except (OSError, ValueError):
-            return 0, 0  # PyAV says why, or reads a name that torchcodec cannot
-        return _inspect(Path(path).absolute(), stamp, self.max_pixels, self.max_frames)
-
-
-@lru_cache(maxsize=8)
-def _inspect(path: Path, stamp: tuple[int, ...], max_pixels: int, max_frames: int) -> tuple[int, int]:
-    """Reads all packets and decodes one frame with PyAV, 5-70 ms (ECOSYSTEM, "Decoding")."""
-    with opened(path, max_pixels=max_pixels, max_frames=max_frames) as (container, stream):
-        context = stream.codec_context
-        pixels = context.pix_fmt or ""
-        even = context.width % 2 == 0 and context.height % 2 == 0
-        plain = (
-            container.format.name.startswith(_CONTAINERS)
-            and context.name in _CODECS
-            and pixels in EIGHT_BIT
-            and (even or "444" in pixels)
-        )
-        count = count_plain(container, stream) if plain else 0
-        return (count, 3 * context.width * context.height) if 0 < count <= max_frames else (0, 0)
+    def _look(self, path: str | Path) -> Plain:
+        return look(path, _KINDS, max_pixels=self.max_pixels, max_frames=self.max_frames)
 
 
 def _import_torchcodec() -> Any:
