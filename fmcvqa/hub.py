@@ -46,6 +46,11 @@ def local_model(reference: str | os.PathLike[str]) -> Path:
         ) from error
 
 
+def local_weights(weights: str) -> str:
+    """What ``model.weights`` names, fetched first if it is a model on the Hub; see :func:`local_model`."""
+    return str(local_model(weights)) if weights.startswith(SCHEME) else weights
+
+
 def share(model: Path, target: str, *, private: bool = False) -> str:
     """Put a model file and its card into a repository, made if it is not there, or a folder.
 

@@ -10,7 +10,7 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import pytest
-from tiny import run
+from tiny import composed, network, places, run
 
 from fmcvqa.errors import ConfigError, ModelFileError
 from fmcvqa.features.recipe import FeatureRecipe
@@ -20,6 +20,8 @@ from fmcvqa.prediction import Scale
 from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.regression.conformal import Calibration
 from fmcvqa.regression.final import LinearRegressor
+from fmcvqa.tasks import fit
+from fmcvqa.tasks.extract import Extraction
 
 CARD = {"licence": "CC-BY-4.0", "dataset": {"name": "mine", "videos": 20}}
 HEAD = """---
@@ -111,6 +113,18 @@ def test_commands_take_models_from_the_hub(hub: Hub, file: Path, capsys: pytest.
     assert run(capsys, "info", "hf://me/good")[1].startswith("# mine: ")
     code, _, err = run(capsys, "predict", "none.mp4", "--model", "hf://me/good")
     assert (code, err.split(":")[1]) == (3, " E_NOT_FOUND")
+
+
+def test_a_network_from_the_hub_starts_another(hub: Hub, file: Path, model: VideoQualityModel, tmp_path: Path) -> None:
+    share(file, "hf://me/good")
+    cfg = composed(
+        "fit", *network(), *places(tmp_path), "recipe.taps=[features.3]", "model.weights=hf://me/good", "data=csv"
+    )
+    made = Extraction.from_config(cfg)
+    assert made.recipe.weights == model.recipe.weights
+    trunk, recipe = fit._trunk(cfg, ("features.3",))
+    assert trunk.fingerprint() == recipe.weights == model.recipe.weights
+    assert fit._parent(cfg)["from_model"]["dataset"] == "mine"
 
 
 def test_what_goes_wrong_is_told(hub: Hub, file: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fmcvqa.features.claims import Claims
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
+from fmcvqa.hub import local_weights
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import BatchNormMode, Trunk
 from fmcvqa.sealed import write_atomic
@@ -66,7 +67,8 @@ class Extraction:
         """Build what ``model``, ``recipe``, ``decoder``, ``loader``, ``trainer`` and ``paths`` of a config name."""
         recipe: FeatureRecipe = instantiate(cfg.recipe)
         decoder: Decoder = instantiate(cfg.decoder)
-        trunk = _trunk(cfg.model.name, str(cfg.model.weights), int(cfg.model.seed), recipe.taps, recipe.batchnorm)
+        weights = local_weights(str(cfg.model.weights))
+        trunk = _trunk(cfg.model.name, weights, int(cfg.model.seed), recipe.taps, recipe.batchnorm)
         bound = recipe.bind(
             backbone=cfg.model.name,
             weights=trunk.fingerprint(),

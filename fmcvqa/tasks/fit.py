@@ -15,6 +15,7 @@ from fmcvqa import __version__
 from fmcvqa.data.records import VideoDataset
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.hub import local_weights
 from fmcvqa.modelcard import shareable
 from fmcvqa.modelfile import read_model_file
 from fmcvqa.models.reuse import is_model_file
@@ -83,7 +84,7 @@ def _fitted(
     dataset, mos = inputs.dataset, inputs.labelled.mos
     chosen = searched(features, mos, cell, protocol)
     regressor = fit_final(features, mos, chosen, scaler=protocol.feature_scaler, scale_mos=protocol.scale_mos)
-    trunk, recipe = _trunk(cfg, cell)
+    trunk, recipe = _trunk(cfg, cell.layers)
     card = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": cfg.licence,
@@ -121,9 +122,10 @@ def _weights_name(weights: str) -> str:
 
 def _parent(cfg: DictConfig) -> dict[str, Any]:
     """What is known of the model file that the network was taken from."""
-    if not is_model_file(cfg.model.weights):
+    weights = local_weights(str(cfg.model.weights))
+    if not is_model_file(weights):
         return {}
-    record = read_model_file(Path(cfg.model.weights))[1]
+    record = read_model_file(Path(weights))[1]
     card = record["card"]
     return {
         "from_model": {
@@ -143,9 +145,10 @@ def _result(cfg: DictConfig, inputs: Inputs, evaluation: Evaluation, folder: Pat
     return write_result(folder, result)
 
 
-def _trunk(cfg: DictConfig, cell: Cell) -> tuple[Trunk, FeatureRecipe]:
-    """The network only as deep as the cell's layers, and the recipe for it with the cell's pools alone."""
+def _trunk(cfg: DictConfig, layers: tuple[str, ...]) -> tuple[Trunk, FeatureRecipe]:
+    """The network only as deep as the cell's layers, and the recipe for it."""
     made = Extraction.from_config(cfg)
-    recipe = replace(made.recipe, taps=cell.layers, pools=cell.pools)
-    trunk = Trunk(cfg.model.name, cell.layers, cfg.model.weights, seed=cfg.model.seed, batchnorm=recipe.batchnorm)
+    recipe = replace(made.recipe, taps=layers)
+    weights = local_weights(str(cfg.model.weights))
+    trunk = Trunk(cfg.model.name, layers, weights, seed=cfg.model.seed, batchnorm=recipe.batchnorm)
     return trunk, replace(recipe, weights=trunk.fingerprint())
