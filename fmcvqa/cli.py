@@ -30,7 +30,7 @@ USING = {
     "audit": "look in your features and labels for what makes a score say too much",
     "share": "put a model file and its card on the Hugging Face Hub or into a folder",
     "completion": "a script that lets your shell complete all of this",
-    "demo": "the whole method on synthetic sets, in about five minutes",
+    "demo": "the whole method on synthetic sets, in some minutes",
 }
 
 

@@ -93,6 +93,14 @@ def test_cfg_job_prints_the_composed_config(capsys: Capture) -> None:
     assert "tracker:" not in out
 
 
+@pytest.mark.parametrize("words", [["-m", "--cfg", "job"], ["--info=config", "--multirun"]])
+def test_the_config_of_many_jobs_is_none(words: list[str], capsys: Capture) -> None:
+    code, out, err = run(capsys, "sweep", "regressor.kernel=linear,rbf", *words)
+    option = next(word for word in words if word not in ("-m", "--multirun"))
+    assert (code, out) == (2, "")
+    assert errors(err) == [f"{option} shows one job, -m runs many. Try: the same without -m, one value for each key"]
+
+
 def test_an_unknown_key_or_option_is_usage(capsys: Capture) -> None:
     code, out, err = run(capsys, "sweep", "regressor.kernal=rbf")
     assert (code, out) == (2, "")

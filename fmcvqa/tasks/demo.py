@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="fmcvqa demo",
         description="The whole method on generated images and videos: fine-tune, extract, 14 cells, model, score. "
-        "About five minutes on two cores, no network.",
+        "Five to seven minutes on two cores, no network.",
         epilog="example: fmcvqa demo --out outputs/demo",
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR", help="default: outputs/demo")

@@ -20,6 +20,7 @@ from fmcvqa.tasks import job, multirun, redaction
 from fmcvqa.tasks.targets import ALLOW, FLAG
 
 _MULTIRUN = ("-m", "--multirun")
+_SHOWING = ("-c", "--cfg", "-i", "--info")
 _WITH_VALUE = ("-c", "-p", "-cp", "-cn", "-cd", "-i")
 _LONG_WITH_VALUE = ("--cfg", "--package", "--config-path", "--config-name", "--config-dir", "--info")
 
@@ -35,10 +36,15 @@ def run(command: str, arguments: Sequence[str]) -> int:
         The exit code.
 
     Raises:
-        ConfigError: If there is no such experiment.
+        ConfigError: If there is no such experiment, or a config of many jobs is to be shown.
         FmcvqaError: If jobs of a multirun failed.
     """
     words, allowed = _allowed(list(arguments))
+    shown = [word for word in words if word.partition("=")[0] in _SHOWING]
+    if shown and set(words) & set(_MULTIRUN):
+        raise ConfigError(
+            f"{shown[0]} shows one job, -m runs many", advice="the same without -m, one value for each key"
+        )
     config, words = primary_config(command, words)
     words.sort(key=lambda word: word not in _MULTIRUN)  # Hydra's parser takes it before the overrides only
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to us, not to Hydra's own printer
