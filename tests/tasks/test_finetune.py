@@ -131,7 +131,7 @@ def test_more_devices_are_started_by_this_jobs_own_command(tmp_path: Path, monke
         overrides=SimpleNamespace(task=["training=strong", "seed=1"]),
     )
     monkeypatch.setattr(finetune, "HydraConfig", SimpleNamespace(initialized=lambda: True, get=lambda: hydra))
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/bin/fmcvqa")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/bin/fmcvqa", raising=False)
     monkeypatch.setattr(sys, "argv", ["fmcvqa", "seed=0,1"])
     monkeypatch.setenv("MASTER_PORT", "1")
     monkeypatch.delenv("LOCAL_RANK", raising=False)

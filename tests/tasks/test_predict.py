@@ -109,6 +109,30 @@ def test_every_input_is_a_row_whatever_it_is(
     assert "note: 1 mention of a clip that was named before left out" in err.splitlines()
 
 
+def test_the_bad_ones_are_rows_with_a_code_and_the_command_ends_with_3(
+    model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    bad = {
+        damage(clip(tmp_path / "damaged.mp4", 24)): "E_CORRUPT",
+        tmp_path / "text.mp4": "E_NO_VIDEO",
+        tmp_path / "empty.mp4": "E_EMPTY",
+        tmp_path / "lost.mp4": "E_NOT_FOUND",
+        tmp_path / "nothing": "E_NO_FILES",
+    }
+    asked = [*bad, trained_on[0]]
+    code, out, _ = run(capsys, "predict", *map(str, asked), "--model", str(model), "--jsonl")
+    assert code == 3
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["path"], row["code"]) for row in rows] == [
+        *((str(path), kind) for path, kind in bad.items()),
+        (str(trained_on[0]), None),
+    ]
+    assert [row["score"] is None for row in rows] == [True] * len(bad) + [False]
+
+
 def test_seconds_and_strides(model: Path, tmp_path: Path, capsys: Capture) -> None:
     long = clip(tmp_path / "long.mp4", 40)
     words = ["predict", str(long), "--model", str(model), "--timeline", "--stride", "4"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +139,30 @@ def test_a_kill_goes_on_from_the_last_written_step(tmp_path: Path, monkeypatch: 
         assert torch.load(where / "last.ckpt", weights_only=True)["global_step"] == left
         again = tuned(where, monkeypatch, "ckpt_path=last", "training.num_workers=1")
         assert same(weights(again), whole), every
+
+
+@pytest.mark.faults
+def test_a_killed_process_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """InceptionV3 with its dropout, real commands, a real ``kill -9`` in the middle of an epoch."""
+    settings = [
+        *("data=synthetic_tid2013", "data.references=4", "data.distortions=[1,8]", "data.size=[96,96]"),
+        *("training.crop=80", "training.batch_size=4", "training.max_epochs=2", "training.num_workers=1"),
+        *("training.head_hidden=16", "checkpoint_steps=2", "trainer.accelerator=cpu", "tracker=none"),
+        f"paths.data={tmp_path / 'data'}",
+    ]
+
+    def command(name: str, *more: str) -> list[str]:
+        folder = f"paths.outputs={tmp_path / name}"
+        return [sys.executable, "-m", "fmcvqa", "finetune", *settings, folder, *more]
+
+    subprocess.run(command("whole"), check=True)
+    last = tmp_path / "killed" / "finetune" / "last.ckpt"
+    with subprocess.Popen(command("killed")) as process:
+        while not last.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (last.parent / "result.json").exists()
+    subprocess.run(command("killed", "ckpt_path=last"), check=True)
+    assert same(weights(last), weights(tmp_path / "whole" / "finetune" / "last.ckpt"))
