@@ -32,7 +32,7 @@ lint: $(INSTALLED)  ## style and types
 	$(BIN)/mypy
 
 test: lint  ## the self-contained suite: no network, no data, CPU only
-	$(BIN)/python -m pytest -m 'not real and not release and not faults'
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal -m 'not real and not release and not faults'
 
 test-faults: $(INSTALLED)  ## the promises of docs/faults.md at the counts its table gives; prints how long each took
 	$(BIN)/python -m pytest -m faults --durations=0 tests
