@@ -306,6 +306,7 @@ SCRIPT = """
 import multiprocessing, os, signal, sys
 from fmcvqa.data.decoding import DecodePool, PyAVDecoder
 print("once", flush=True)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in a shell's background is told to ignore it
 items = DecodePool(PyAVDecoder(), num_workers=2, chunk_frames=2).decode([(name, name) for name in sys.argv[2:]])
 next(items)
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
