@@ -96,10 +96,20 @@ def test_a_processor_without_it_computes_in_float32_and_says_so(
 def test_only_whole_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
-    def compiled(body: nn.Module, **_: Any) -> Any:
-        return lambda x: seen.append(len(x)) or body(x)
+    class Compiled:
+        """Like torch's: it has a length to ask for, which a graph then refuses."""
 
-    monkeypatch.setattr(torch, "compile", compiled)
+        def __init__(self, body: nn.Module, **_: Any) -> None:
+            self.body = body
+
+        def __len__(self) -> int:
+            raise TypeError("GraphModule does not support len()")
+
+        def __call__(self, x: torch.Tensor) -> Any:
+            seen.append(len(x))
+            return self.body(x)
+
+    monkeypatch.setattr(torch, "compile", Compiled)
     trunk = Trunk("squeezenet1_1", ("features.3",), "none")
     network = InferenceTrunk(trunk, compiled_frames=3)
     for n in (3, 2, 3):
