@@ -13,7 +13,7 @@ import torch
 
 from fmcvqa.data.decoding import make_decoder
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import FmcvqaError, ModelFileError, VideoError
+from fmcvqa.errors import ConfigError, FmcvqaError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.windows import WINDOW_SECONDS, WindowFeatures, WindowPools
@@ -98,9 +98,16 @@ class VideoQualityModel:
             done: Called with each prediction in the order of the clips, as soon as it and all before it are there.
 
         Raises:
-            ConfigError: If the stride is below 1.
+            ConfigError: If the stride is below 1, or another than that of features with the pool ``delta``.
         """
         recipe = self.recipe if stride is None else replace(self.recipe, stride=stride)
+        if "delta" in recipe.pools and recipe.stride != self.recipe.stride:
+            raise ConfigError(
+                f"stride {stride}: this model looks at the change from one frame to the next, "
+                "which grows with the stride",
+                found=f"features of stride {self.recipe.stride}",
+                advice=f"no other stride than {self.recipe.stride}, or a model without the pool delta",
+            )
         records = [VideoRecord(str(row), Path(clip), math.nan) for row, clip in enumerate(clips)]
         found: dict[int, Prediction] = {}
         windows: dict[str, list[Window]] = {}
@@ -111,7 +118,7 @@ class VideoQualityModel:
             scored = Window(window.start, window.start + WINDOW_SECONDS, window.frames, score)
             windows.setdefault(window.video_id, []).append(scored)
 
-        pools = WindowPools(window_done) if timeline else None
+        pools = WindowPools(window_done, recipe.pools) if timeline else None
 
         def keep(video_id: str, prediction: Prediction) -> None:
             nonlocal handed

@@ -7,6 +7,7 @@ every frame's vector kept, scikit-learn on the raw concatenation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -55,13 +56,28 @@ def vector(maps: torch.Tensor) -> npt.NDArray[np.float64]:
     return np.concatenate([gram[row, row:] for row in range(c)])
 
 
+def pooled(vectors: npt.NDArray[np.float64], pool: str) -> npt.NDArray[np.float64]:
+    """The vectors [n, d] of all frames as one [d]."""
+    if pool == "delta":
+        return np.mean([abs(b - a) for a, b in pairwise(vectors)], axis=0) if len(vectors) > 1 else 0 * vectors[0]
+    found: npt.NDArray[np.float64] = {"mean": np.mean, "max": np.max, "std": np.std}[pool](vectors, axis=0)
+    return found
+
+
 def video_features(
-    path: Path, network: nn.Module, taps: Sequence[str], resize: int, crop: int
+    path: Path,
+    network: nn.Module,
+    taps: Sequence[str],
+    resize: int,
+    crop: int,
+    *,
+    stride: int = 1,
+    pools: Sequence[str] = ("mean", "max"),
 ) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
     """{(tap, pool): [d]} of one clip, every frame's vector kept until the end."""
-    frames = [tap_maps(network, preprocess(frame, resize, crop), taps) for frame in read_frames(path)]
+    frames = [tap_maps(network, preprocess(frame, resize, crop), taps) for frame in read_frames(path)[::stride]]
     out = {}
     for tap in taps:
         stacked = np.stack([vector(maps[tap]) for maps in frames])
-        out[tap, "mean"], out[tap, "max"] = stacked.mean(0), stacked.max(0)
+        out |= {(tap, pool): pooled(stacked, pool) for pool in pools}
     return out

@@ -215,6 +215,20 @@ def test_a_stride_keeps_every_so_manieth_frame(model: VideoQualityModel, tmp_pat
     assert str(caught.value) == "recipe.stride is 0. Try: recipe.stride = a whole number from 1"
 
 
+def test_a_model_of_changes_between_frames_takes_no_other_stride(model: VideoQualityModel, clips: list[Path]) -> None:
+    moving = VideoQualityModel(
+        model.trunk, replace(model.recipe, pools=("mean", "max", "delta")), model.regressor, SCALE, {}
+    )
+    [found] = moving.predict_many(clips[:1], stride=1, num_workers=0, trainer=CPU, progress=False)
+    assert found.score == pytest.approx(model.predict(clips[0]), abs=1e-6)
+    with pytest.raises(ConfigError) as caught:
+        moving.predict_many(clips[:1], stride=2)
+    assert str(caught.value) == (
+        "stride 2: this model looks at the change from one frame to the next, which grows with the stride. "
+        "Found: features of stride 1. Try: no other stride than 1, or a model without the pool delta"
+    )
+
+
 def test_predictions_are_handed_on_in_order(model: VideoQualityModel, clips: list[Path], tmp_path: Path) -> None:
     seen: list[Prediction] = []
     asked = [clips[0], tmp_path / "lost.mp4", clips[1]]

@@ -1,4 +1,4 @@
-"""From streamed frames to pooled features: the network up to the deepest tap, Gram, mean and maximum."""
+"""From streamed frames to pooled features: the network up to the deepest tap, Gram, pooling over time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.gram import tap_vector
-from fmcvqa.features.pooling import RunningPool
+from fmcvqa.features.pooling import PAPER_POOLS, TapPools
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.models.inference import InferenceTrunk
@@ -65,34 +65,39 @@ class GramExtractor(lightning.LightningModule):
     Args:
         network: The network up to the deepest tap; Gram and pooling are float32 or wider whatever its precision.
         on_frames: Called with each chunk and the vectors ``[n, d]`` of its frames by tap, before they are pooled.
+        pools: Poolings over time.
     """
 
-    def __init__(self, network: Trunk | InferenceTrunk, on_frames: OnFrames | None = None) -> None:
+    def __init__(
+        self,
+        network: Trunk | InferenceTrunk,
+        on_frames: OnFrames | None = None,
+        *,
+        pools: Sequence[str] = PAPER_POOLS,
+    ) -> None:
         super().__init__()
         self.network = network if isinstance(network, InferenceTrunk) else InferenceTrunk(network)
         self._on_frames = on_frames
-        self._pools: dict[str, dict[str, RunningPool]] = {}
+        self.pools = tuple(pools)
+        self._pools: dict[str, TapPools] = {}
         self._void: set[str] = set()
 
     def predict_step(self, batch: FrameBatch, batch_idx: int = 0) -> PooledFeatures | None:
         """Add a chunk of preprocessed frames ``[n, 3, h, w]``; gives the video's features after its last chunk."""
         if batch.video_id in self._void:
             return None
-        pools = self._pools.setdefault(batch.video_id, {tap: RunningPool() for tap in self.network.taps})
+        pools = self._pools.setdefault(batch.video_id, TapPools(self.pools))
         if len(batch.frames):
             vectors: dict[str, Tensor] = {}
             for tap, maps in self.network(batch.frames).items():
                 vectors[tap] = tap_vector(maps, pooled=tap in self.network.vector_taps)
-                pools[tap].update(vectors[tap])
+            pools.update(vectors)
             if self._on_frames is not None:
                 self._on_frames(batch, vectors)
         if not batch.last:
             return None
         del self._pools[batch.video_id]
-        blocks = {
-            (tap, name): values.cpu().numpy() for tap, pool in pools.items() for name, values in pool.result().items()
-        }
-        return PooledFeatures(batch.video_id, next(iter(pools.values())).count, batch.reader, blocks)
+        return PooledFeatures(batch.video_id, pools.count, batch.reader, pools.blocks())
 
     def discard(self, video_id: str) -> None:
         """Forget a video that could not be read to its end, and what may still come of it."""
@@ -141,7 +146,7 @@ def extract_features(
         records: The videos.
         network: The network; its taps are those of the recipe. A trunk is made ready in the recipe's precision; one
             that is ready (and perhaps compiled) is worth keeping from one call to the next.
-        recipe: Preprocessing, stride and precision.
+        recipe: Preprocessing, stride, pools and precision.
         decoder: Reads the files.
         done: Called with the features of each finished video.
         failed: Called with (video id, error) for each video that cannot be read; without it the first one raises.
@@ -173,7 +178,7 @@ def extract_features(
             f"the network computes in {ready.precision} but recipe.precision is {recipe.precision}",
             advice=f"InferenceTrunk(trunk, {recipe.precision!r})",
         )
-    extractor = GramExtractor(ready, on_frames)
+    extractor = GramExtractor(ready, on_frames, pools=recipe.pools)
 
     def on_done(pooled: PooledFeatures) -> None:
         try:

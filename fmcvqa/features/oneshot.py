@@ -41,7 +41,7 @@ def extract(
         progress: Whether to show a bar on stderr.
 
     Returns:
-        ``{(tap, "mean" or "max"): [d]}`` in float32; d is c (c + 1) / 2 for a layer of c channels.
+        ``{(tap, pool): [d]}`` in float32 for each pool of the recipe; d is c (c + 1) / 2 for a layer of c channels.
 
     Raises:
         VideoError: If the video cannot be read.

@@ -10,10 +10,14 @@ from typing import Any, get_args
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError
+from fmcvqa.features.pooling import PAPER_POOLS, POOLS
 from fmcvqa.models.inference import PRECISIONS
 from fmcvqa.models.trunk import BatchNormMode
 
 FORMAT = 2  # raise when the same recipe starts to give other numbers
+
+# Values that came later, with what was done before. There they are left out of keys and files, which so stay valid.
+_LATER: dict[str, Any] = {"pools": PAPER_POOLS}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class FeatureRecipe:
         batchnorm: ``eval``, or ``per_frame`` for the authors' network that was never put in evaluation mode.
         jpeg_quality: Quality of a JPEG round trip of each frame (the authors' code: 95), None for none.
         precision: Lightning's name of the network's arithmetic; Gram and pooling are float32 or wider always.
+        pools: Poolings over time, in the order of ``fmcvqa.features.pooling.POOLS``; ``delta`` is the change between
+            frames that follow on each other among those used.
         backbone: Network name, filled in by :meth:`bind`.
         weights: Fingerprint of the network's weights, filled in by :meth:`bind`.
         decoder: Decoder name, filled in by :meth:`bind`.
@@ -48,15 +54,19 @@ class FeatureRecipe:
     batchnorm: BatchNormMode = "eval"
     jpeg_quality: int | None = None
     precision: str = "32-true"
+    pools: tuple[str, ...] = PAPER_POOLS
     backbone: str = ""
     weights: str = ""
     decoder: str = ""
     decoder_version: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("taps", "mean", "std"):  # lists when they come from a config or from JSON
+        for name in ("taps", "mean", "std", "pools"):  # lists when they come from a config or from JSON
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _require(bool(self.taps) and len(set(self.taps)) == len(self.taps), "taps", self.taps, "distinct layer names")
+        known = bool(self.pools) and set(self.pools) <= set(POOLS) and len(set(self.pools)) == len(self.pools)
+        _require(known, "pools", self.pools, f"some of {', '.join(POOLS)}, each once")
+        object.__setattr__(self, "pools", tuple(name for name in POOLS if name in self.pools))
         _require(self.stride >= 1, "stride", self.stride, "a whole number from 1")
         _require(
             self.batchnorm in get_args(BatchNormMode), "batchnorm", self.batchnorm, " or ".join(get_args(BatchNormMode))
@@ -84,12 +94,16 @@ class FeatureRecipe:
         """
         if not (self.backbone and self.weights and self.decoder and self.decoder_version):
             raise ValueError("a recipe has a key only after bind(): weights and decoder change features too")
-        values = {**asdict(self), "taps": sorted(self.taps), "format": FORMAT}
+        values = {**self._stated(), "taps": sorted(self.taps), "format": FORMAT}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """The values as plain JSON types."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        return json.loads(json.dumps(self._stated()))  # type: ignore[no-any-return]
+
+    def _stated(self) -> dict[str, Any]:
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FeatureRecipe:
@@ -99,7 +113,7 @@ class FeatureRecipe:
             ConfigError: If a value is missing, unknown or out of range.
         """
         known = {field.name for field in fields(cls)}
-        if set(values) != known:
+        if not known - set(_LATER) <= set(values) <= known:
             raise ConfigError(
                 f"this is not a feature recipe: its names are {', '.join(sorted(values)) or 'none'}",
                 found=f"a recipe has {', '.join(sorted(known))}",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from fmcvqa.data.frames import FrameBatch
-from fmcvqa.features.pooling import RunningPool
+from fmcvqa.features.pooling import PAPER_POOLS, TapPools
 
 WINDOW_SECONDS = 1.0
 _ROUNDING = 1e-3  # seconds; presentation times are rounded to the file's time base, and decord's to float32
@@ -39,7 +39,7 @@ class _Open:
     """The window a video is at; ``timed`` is false once a frame came without a time."""
 
     number: int = 0
-    pools: dict[str, RunningPool] = field(default_factory=dict)
+    pools: TapPools | None = None
     timed: bool = True
 
 
@@ -47,15 +47,17 @@ class WindowPools:
     """Pools the frames of each second of each video while it streams; give it to the extractor as ``on_frames``.
 
     A window holds the frames shown from second k up to second k + 1, by the presentation times of the file, or by its
-    declared frame rate where it has none. Videos may arrive interleaved, the chunks of one video in order. One window
-    per video is held at a time.
+    declared frame rate where it has none. It is pooled as if the clip were these frames alone: ``delta`` has no part
+    in what changes from one window to the next. Videos may arrive interleaved, the chunks of one video in order. One
+    window per video is held at a time.
 
     Args:
         done: Called with each finished window, those of one video in order.
+        pools: Poolings over time.
     """
 
-    def __init__(self, done: Callable[[WindowFeatures], None]) -> None:
-        self._done = done
+    def __init__(self, done: Callable[[WindowFeatures], None], pools: Sequence[str] = PAPER_POOLS) -> None:
+        self._done, self._pools = done, tuple(pools)
         self._open: dict[str, _Open] = {}
 
     def __call__(self, batch: FrameBatch, vectors: Mapping[str, Tensor]) -> None:
@@ -69,11 +71,11 @@ class WindowPools:
         numbers = np.array([int((second + _ROUNDING) / WINDOW_SECONDS) for second in seconds if second is not None])
         edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
         for first, after in pairwise(edges):
-            if window.pools and numbers[first] != window.number:
+            if window.pools is not None and numbers[first] != window.number:
                 self._close(batch.video_id, window)
             window.number = int(numbers[first])
-            for tap, values in vectors.items():
-                window.pools.setdefault(tap, RunningPool()).update(values[first:after])
+            window.pools = window.pools or TapPools(self._pools)
+            window.pools.update({tap: values[first:after] for tap, values in vectors.items()})
 
     def finish(self, video_id: str) -> bool:
         """Hand on a video's last window; gives whether its frames had times, so that its windows are whole."""
@@ -89,11 +91,6 @@ class WindowPools:
         self._open.pop(video_id, None)
 
     def _close(self, video_id: str, window: _Open) -> None:
-        blocks = {
-            (tap, name): values.cpu().numpy()
-            for tap, pool in window.pools.items()
-            for name, values in pool.result().items()
-        }
-        frames = next(iter(window.pools.values())).count
-        window.pools = {}
-        self._done(WindowFeatures(video_id, window.number * WINDOW_SECONDS, frames, blocks))
+        pools, window.pools = window.pools, None
+        if pools is not None:
+            self._done(WindowFeatures(video_id, window.number * WINDOW_SECONDS, pools.count, pools.blocks()))

@@ -84,7 +84,7 @@ def _fitted(
     dataset, mos = inputs.dataset, inputs.labelled.mos
     chosen = searched(features, mos, cell, protocol)
     regressor = fit_final(features, mos, chosen, scaler=protocol.feature_scaler, scale_mos=protocol.scale_mos)
-    trunk, recipe = _trunk(cfg, cell.layers)
+    trunk, recipe = _trunk(cfg, cell)
     card = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": cfg.licence,
@@ -145,10 +145,10 @@ def _result(cfg: DictConfig, inputs: Inputs, evaluation: Evaluation, folder: Pat
     return write_result(folder, result)
 
 
-def _trunk(cfg: DictConfig, layers: tuple[str, ...]) -> tuple[Trunk, FeatureRecipe]:
-    """The network only as deep as the cell's layers, and the recipe for it."""
+def _trunk(cfg: DictConfig, cell: Cell) -> tuple[Trunk, FeatureRecipe]:
+    """The network only as deep as the cell's layers, and the recipe for it with the cell's pools alone."""
     made = Extraction.from_config(cfg)
-    recipe = replace(made.recipe, taps=layers)
+    recipe = replace(made.recipe, taps=cell.layers, pools=cell.pools)
     weights = local_weights(str(cfg.model.weights))
-    trunk = Trunk(cfg.model.name, layers, weights, seed=cfg.model.seed, batchnorm=recipe.batchnorm)
+    trunk = Trunk(cfg.model.name, cell.layers, weights, seed=cfg.model.seed, batchnorm=recipe.batchnorm)
     return trunk, replace(recipe, weights=trunk.fingerprint())

@@ -58,7 +58,7 @@ class StoreFeatures:
 
     Args:
         layers: Taps a cell uses.
-        pools: ``mean``, ``max`` or both.
+        pools: Poolings a cell uses, of those of the recipe.
     """
 
     def __init__(self, layers: Sequence[str], pools: Sequence[str] = ("mean", "max")) -> None:
@@ -70,25 +70,30 @@ class StoreFeatures:
         Raises:
             DatasetError: If the dataset is not complete.
             SomeFailedError: If videos could not be read.
-            ConfigError: If a layer is not among the recipe's taps.
+            ConfigError: If a layer is not among the recipe's taps, or a pool not among its pools.
         """
         records = dataset.records()
         made = extraction()
-        taps = made.recipe.taps
-        unknown = [layer for layer in self.layers if layer not in taps]
-        if unknown:
-            raise ConfigError(
-                f"features.layers names {', '.join(unknown)}, which the recipe does not extract",
-                found=f"recipe.taps = {', '.join(taps)}",
-                advice="add the layer to recipe.taps",
-            )
+        taps, pools = made.recipe.taps, made.recipe.pools
+        _refuse_others("layer", self.layers, "taps", taps)
+        _refuse_others("pool", self.pools, "pools", pools)
         store = made.ensure(dataset.name, records)
         ids = [record.id for record in records]
         mos = np.array([record.mos for record in records], dtype=np.float64)
         sources = [store.source_digest(video_id) for video_id in ids]
         identity = _identity(made.recipe.key(), ids, mos, sources)
-        # All taps at once: the cells of a multirun share one matrix.
-        return LabelledFeatures(ids, mos, identity, lambda: store.load(ids, taps, ("mean", "max")), store.folder)
+        # All taps and pools at once: the cells of a multirun share one matrix.
+        return LabelledFeatures(ids, mos, identity, lambda: store.load(ids, taps, pools), store.folder)
+
+
+def _refuse_others(noun: str, asked: Sequence[str], field: str, extracted: Sequence[str]) -> None:
+    unknown = [name for name in asked if name not in extracted]
+    if unknown:
+        raise ConfigError(
+            f"features.{noun}s names {', '.join(unknown)}, which the recipe does not extract",
+            found=f"recipe.{field} = {', '.join(extracted)}",
+            advice=f"add the {noun} to recipe.{field}",
+        )
 
 
 class MatrixFeatures:

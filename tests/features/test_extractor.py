@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fmcvqa.data.frames import FrameBatch
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.extractor import GramExtractor, PooledFeatures, extract_features
+from fmcvqa.features.pooling import POOLS
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.models.backbones import load_backbone
 from fmcvqa.models.trunk import Trunk
@@ -105,13 +107,36 @@ def test_the_same_run_twice_is_the_same_bytes(trunk: Trunk, records: list[VideoR
 
 
 def test_stride_is_that_of_the_recipe(trunk: Trunk, records: list[VideoRecord]) -> None:
-    pooled = extract(records[:1], trunk, FeatureRecipe(taps=TAPS, resize=64, crop=48, stride=10))["a"]
+    recipe = FeatureRecipe(taps=TAPS, resize=64, crop=48, stride=10, pools=POOLS)
+    pooled = extract(records[:1], trunk, recipe)["a"]
     assert pooled.frames == 4
     network = load_backbone("squeezenet1_1", "none")
-    kept = reference.read_frames(records[0].path)[::10]
-    maps = [reference.tap_maps(network, reference.preprocess(frame, 64, 48), TAPS) for frame in kept]
-    slow = np.mean([reference.vector(one["features.4"]) for one in maps], axis=0)
-    assert np.abs(pooled.blocks["features.4", "mean"] - slow).max() / slow.max() < 1e-4
+    slow = reference.video_features(records[0].path, network, TAPS, 64, 48, stride=10, pools=POOLS)
+    assert difference(pooled.blocks, slow) < 1e-4
+
+
+@pytest.mark.parametrize(("chunk", "workers"), [(1, 0), (5, 1)])
+def test_spread_and_change_equal_the_slow_reference_whatever_the_chunks(
+    chunk: int, workers: int, trunk: Trunk, records: list[VideoRecord]
+) -> None:
+    recipe = replace(RECIPE, pools=POOLS)
+    found = extract(records[1:], trunk, recipe, chunk_frames=chunk, num_workers=workers)
+    plain = extract(records[1:], trunk)
+    for record in records[1:]:
+        blocks = found[record.id].blocks
+        slow = reference.video_features(
+            record.path, load_backbone("squeezenet1_1", "none"), TAPS, resize=64, crop=48, pools=POOLS
+        )
+        assert difference(blocks, slow) < 1e-4
+        assert slow["features.4", "delta"].max() > 0.01 * slow["features.4", "mean"].max()
+        assert difference({block: blocks[block] for block in plain[record.id].blocks}, plain[record.id].blocks) <= 1e-6
+
+
+def test_pools_beside_them_leave_mean_and_maximum_as_they_are(trunk: Trunk, records: list[VideoRecord]) -> None:
+    plain = extract(records[1:2], trunk)["b"].blocks
+    found = extract(records[1:2], trunk, replace(RECIPE, pools=POOLS[::-1]))["b"].blocks
+    assert list(found) == [(tap, pool) for tap in TAPS for pool in POOLS]
+    assert all(found[block].tobytes() == values.tobytes() for block, values in plain.items())
 
 
 def test_a_frame_normalised_by_itself_depends_on_no_other(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ OTHER: dict[str, Any] = {
     "batchnorm": "per_frame",
     "jpeg_quality": 95,
     "precision": "bf16-mixed",
+    "pools": ("mean", "max", "std"),
     "backbone": "resnet50",
     "weights": "cd34",
     "decoder": "decord",
@@ -32,12 +34,23 @@ def test_every_field_changes_the_key() -> None:
     assert len(keys) == len(OTHER) + 1
 
 
-def test_the_order_of_taps_does_not_change_the_key() -> None:
-    assert replace(BOUND, taps=BOUND.taps[::-1]).key() == BOUND.key()
+def test_keys_from_before_there_were_more_pools_still_hold() -> None:
+    assert BOUND.key() == "601aef41b78b827c343686e299ddd1861252f746c12294491671988f5ef9290f"
+    assert replace(BOUND, resize=None, stride=2).key() == (
+        "413f6dfe37afdb1d5456af2064a71591da7ec88cb9c1cc08fc6fe7e2b230472e"
+    )
+    assert set(BOUND.to_dict()) == set(OTHER) - {"pools"}
+    assert set(replace(BOUND, pools=("std",)).to_dict()) == set(OTHER)
+
+
+def test_the_order_of_taps_and_pools_does_not_change_the_key() -> None:
+    assert replace(BOUND, taps=BOUND.taps[::-1], pools=("max", "mean")).key() == BOUND.key()
+    assert replace(BOUND, pools=("delta", "mean")).pools == ("mean", "delta")
 
 
 def test_a_recipe_survives_json() -> None:
-    assert FeatureRecipe.from_dict(BOUND.to_dict()) == BOUND
+    for recipe in (BOUND, replace(BOUND, pools=("max", "delta"))):
+        assert FeatureRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 def test_an_unbound_recipe_has_no_key() -> None:
@@ -52,6 +65,7 @@ def test_an_unbound_recipe_has_no_key() -> None:
     [
         ("stride", 0, "recipe.stride is 0. Try: recipe.stride = a whole number from 1"),
         ("taps", [], "recipe.taps is (). Try: recipe.taps = distinct layer names"),
+        ("pools", ["p90"], "recipe.pools is ('p90',). Try: recipe.pools = some of mean, max, std, delta, each once"),
         ("batchnorm", "train", "recipe.batchnorm is 'train'. Try: recipe.batchnorm = eval or per_frame"),
         ("jpeg_quality", 101, "recipe.jpeg_quality is 101. Try: recipe.jpeg_quality = 1-100 or null"),
         ("crop", 0, "recipe.crop is 0. Try: recipe.crop = pixels from 1, or null for native resolution"),

@@ -86,6 +86,20 @@ def test_a_model_scores_clips_as_the_store_does(
     assert model.calibration.mos.tolist() == sorted(row["mos"] for row in result["predictions"])
 
 
+def test_a_model_of_spread_and_change_scores_clips_as_the_store_does(
+    konvid: list[str], shared_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "model.fmcvqa"
+    words = [*konvid, "recipe.pools=[mean,max,std,delta]", f"features.layers=[{TAPS[0]}]", "features.pools=[std,delta]"]
+    assert run(capsys, "fit", *words, f"output={file}", "protocol.repeats=1", "report=false")[0] == 0
+    model, features = VideoQualityModel.load(file), stored(tmp_path)
+    assert model.recipe.pools == ("std", "delta")
+    assert model.card["cell"]["pools"] == ["std", "delta"]
+    for path in sorted((shared_folder / "data").rglob("*.mp4"))[:2]:
+        blocks = {(TAPS[0], pool): features[path.stem][f"{TAPS[0]}/{pool}"][None] for pool in ("std", "delta")}
+        assert model.predict(path) == pytest.approx(model.regressor.predict(blocks)[0], abs=1e-6)
+
+
 def test_the_regressor_is_fitted_on_every_video_with_its_label(
     konvid: list[str], shared_folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -159,11 +159,17 @@ def test_the_store_is_asked_for_all_taps_at_once(tmp_path: Path) -> None:
     assert StoreFeatures(["B"]).open(dataset, lambda: made).identity != found.identity
 
 
-def test_a_layer_that_is_not_extracted_is_told(tmp_path: Path) -> None:
+def test_a_layer_or_pool_that_is_not_extracted_is_told(tmp_path: Path) -> None:
     made: Any = Made()
     with pytest.raises(ConfigError) as caught:
         StoreFeatures(["A", "C"]).open(CSVVideos(labelled(tmp_path, ["a"], count=2)), lambda: made)
     assert str(caught.value) == (
         "features.layers names C, which the recipe does not extract. "
         "Found: recipe.taps = A, B. Try: add the layer to recipe.taps"
+    )
+    with pytest.raises(ConfigError) as caught:
+        StoreFeatures(["A"], ["mean", "std"]).open(CSVVideos(labelled(tmp_path, ["a"], count=2)), lambda: made)
+    assert str(caught.value) == (
+        "features.pools names std, which the recipe does not extract. "
+        "Found: recipe.pools = mean, max. Try: add the pool to recipe.pools"
     )
