@@ -118,7 +118,7 @@ class VideoQualityModel:
             scored = Window(window.start, window.start + WINDOW_SECONDS, window.frames, score)
             windows.setdefault(window.video_id, []).append(scored)
 
-        pools = WindowPools(window_done, recipe.pools) if timeline else None
+        pools = WindowPools(window_done, recipe) if timeline else None
 
         def keep(video_id: str, prediction: Prediction) -> None:
             nonlocal handed

@@ -46,14 +46,23 @@ def tap_maps(network: nn.Module, image: torch.Tensor, taps: Sequence[str]) -> di
     return maps
 
 
-def vector(maps: torch.Tensor) -> npt.NDArray[np.float64]:
-    """The Gram triangle of one frame's map [1, c, h, w] in float64, or the map itself where it is 1x1."""
+def vector(maps: torch.Tensor, normalisation: str = "none") -> npt.NDArray[np.float64]:
+    """The Gram triangle of one frame's map [1, c, h, w] in float64, or the map itself where it is 1x1.
+
+    The square root of F F^T comes from the singular values of F, without squaring them first.
+    """
     _, c, h, w = maps.shape
     if h == w == 1:
         return maps.double().flatten().numpy()
     f = maps[0].reshape(c, h * w).double().numpy()
     gram = f @ f.T / (c * h * w)
-    return np.concatenate([gram[row, row:] for row in range(c)])
+    if normalisation == "matrix_sqrt":
+        left, singular, _ = np.linalg.svd(f / np.sqrt(c * h * w), full_matrices=False)
+        gram = left @ np.diag(singular) @ left.T
+    triangle = np.concatenate([gram[row, row:] for row in range(c)])
+    if "signed_sqrt" in normalisation:
+        triangle = np.sign(triangle) * np.sqrt(np.abs(triangle))
+    return triangle / np.linalg.norm(triangle) if "l2" in normalisation else triangle
 
 
 def pooled(vectors: npt.NDArray[np.float64], pool: str) -> npt.NDArray[np.float64]:
@@ -72,12 +81,13 @@ def video_features(
     crop: int,
     *,
     stride: int = 1,
+    normalisation: str = "none",
     pools: Sequence[str] = ("mean", "max"),
 ) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
     """{(tap, pool): [d]} of one clip, every frame's vector kept until the end."""
     frames = [tap_maps(network, preprocess(frame, resize, crop), taps) for frame in read_frames(path)[::stride]]
     out = {}
     for tap in taps:
-        stacked = np.stack([vector(maps[tap]) for maps in frames])
+        stacked = np.stack([vector(maps[tap], normalisation) for maps in frames])
         out |= {(tap, pool): pooled(stacked, pool) for pool in pools}
     return out

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fmcvqa.features.gram import gram_matrix, gram_vector, tap_vector, upper_triangle
+    from fmcvqa.features.gram import gram_matrix, gram_vector, matrix_sqrt, tap_vector, upper_triangle
     from fmcvqa.features.oneshot import extract
     from fmcvqa.features.pooling import RunningPool
     from fmcvqa.features.recipe import FeatureRecipe
@@ -23,6 +23,7 @@ _LAZY = {
     "extract": "fmcvqa.features.oneshot",
     "gram_matrix": "fmcvqa.features.gram",
     "gram_vector": "fmcvqa.features.gram",
+    "matrix_sqrt": "fmcvqa.features.gram",
     "tap_vector": "fmcvqa.features.gram",
     "upper_triangle": "fmcvqa.features.gram",
 }
@@ -34,6 +35,7 @@ __all__ = [
     "extract",
     "gram_matrix",
     "gram_vector",
+    "matrix_sqrt",
     "tap_vector",
     "upper_triangle",
 ]

@@ -21,7 +21,7 @@ from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.gram import tap_vector
-from fmcvqa.features.pooling import PAPER_POOLS, TapPools
+from fmcvqa.features.pooling import TapPools
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.models.inference import InferenceTrunk
@@ -65,7 +65,7 @@ class GramExtractor(lightning.LightningModule):
     Args:
         network: The network up to the deepest tap; Gram and pooling are float32 or wider whatever its precision.
         on_frames: Called with each chunk and the vectors ``[n, d]`` of its frames by tap, before they are pooled.
-        pools: Poolings over time.
+        recipe: Its normalisation, pools and sketch are used here.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class GramExtractor(lightning.LightningModule):
         network: Trunk | InferenceTrunk,
         on_frames: OnFrames | None = None,
         *,
-        pools: Sequence[str] = PAPER_POOLS,
+        recipe: FeatureRecipe | None = None,
     ) -> None:
         super().__init__()
         self.network = network if isinstance(network, InferenceTrunk) else InferenceTrunk(network)
         self._on_frames = on_frames
-        self.pools = tuple(pools)
+        self.recipe = recipe or FeatureRecipe(taps=self.network.taps)
         self._pools: dict[str, TapPools] = {}
         self._void: set[str] = set()
 
@@ -86,11 +86,13 @@ class GramExtractor(lightning.LightningModule):
         """Add a chunk of preprocessed frames ``[n, 3, h, w]``; gives the video's features after its last chunk."""
         if batch.video_id in self._void:
             return None
-        pools = self._pools.setdefault(batch.video_id, TapPools(self.pools))
+        pools = self._pools.setdefault(batch.video_id, self.recipe.tap_pools())
         if len(batch.frames):
             vectors: dict[str, Tensor] = {}
             for tap, maps in self.network(batch.frames).items():
-                vectors[tap] = tap_vector(maps, pooled=tap in self.network.vector_taps)
+                vectors[tap] = tap_vector(
+                    maps, pooled=tap in self.network.vector_taps, normalisation=self.recipe.normalisation
+                )
             pools.update(vectors)
             if self._on_frames is not None:
                 self._on_frames(batch, vectors)
@@ -146,7 +148,7 @@ def extract_features(
         records: The videos.
         network: The network; its taps are those of the recipe. A trunk is made ready in the recipe's precision; one
             that is ready (and perhaps compiled) is worth keeping from one call to the next.
-        recipe: Preprocessing, stride, pools and precision.
+        recipe: All but the network and the decoder.
         decoder: Reads the files.
         done: Called with the features of each finished video.
         failed: Called with (video id, error) for each video that cannot be read; without it the first one raises.
@@ -178,7 +180,7 @@ def extract_features(
             f"the network computes in {ready.precision} but recipe.precision is {recipe.precision}",
             advice=f"InferenceTrunk(trunk, {recipe.precision!r})",
         )
-    extractor = GramExtractor(ready, on_frames, pools=recipe.pools)
+    extractor = GramExtractor(ready, on_frames, recipe=recipe)
 
     def on_done(pooled: PooledFeatures) -> None:
         try:

@@ -1,11 +1,15 @@
-"""Gram matrices of feature maps: the correlations between channels (paper, III.B)."""
+"""Gram matrices of feature maps: the correlations between channels (paper, III.B), as they are or normalised."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+
+Normalisation = Literal["none", "signed_sqrt", "l2", "signed_sqrt_l2", "matrix_sqrt"]
+NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
 
 
 def gram_matrix(maps: Tensor) -> Tensor:
@@ -64,12 +68,58 @@ def gram_vector(maps: Tensor) -> Tensor:
     return upper_triangle(gram_matrix(maps))
 
 
-def tap_vector(maps: Tensor, *, pooled: bool) -> Tensor:
+def matrix_sqrt(matrices: Tensor) -> Tensor:
+    """The symmetric square root of symmetric positive semi-definite matrices: ``R R = G``.
+
+    By eigen-decomposition in float64, eigenvalues that rounding has made negative taken as 0. Rounding is uncertain by
+    about 1e-16 of the largest eigenvalue, so entries that stand for an eigenvalue of 0 are uncertain by about 1e-8 of
+    the root of the largest: the floor below which nothing is known. In float32 it would be 3e-4.
+
+    Args:
+        matrices: ``[n, c, c]``.
+
+    Returns:
+        Float64 ``[n, c, c]``, not a number where a matrix is not finite.
+    """
+    finite = matrices.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    with torch.autocast(matrices.device.type, enabled=False):
+        values, vectors = torch.linalg.eigh(matrices.to(torch.float64).where(finite, 0.0))
+        roots = (vectors * values.clamp_min(0.0).sqrt().unsqueeze(-2)) @ vectors.mT
+    return torch.where(finite, roots, torch.nan)
+
+
+def normalised_gram_vector(maps: Tensor, normalisation: Normalisation) -> Tensor:
+    """The Gram matrix of each frame, normalised, as a vector (Lin and Maji, "Improved Bilinear Pooling", BMVC 2017).
+
+    Args:
+        maps: Feature maps ``[n, c, h, w]``.
+        normalisation: ``none``; ``signed_sqrt``, ``sign(g) sqrt(|g|)`` of each number; ``l2``, the vector over its
+            length, 0 staying 0; ``signed_sqrt_l2``, both in this order; ``matrix_sqrt``, see :func:`matrix_sqrt`, of
+            a Gram matrix that is itself computed in float64.
+
+    Returns:
+        Vectors ``[n, c (c + 1) / 2]``, in float32 or wider.
+    """
+    if normalisation == "matrix_sqrt":  # frame by frame: maps of many large frames in float64 would fill the memory
+        grams = torch.cat([gram_matrix(frame.to(torch.float64)) for frame in torch.split(maps, 1)])
+        return upper_triangle(matrix_sqrt(grams))
+    vectors = gram_vector(maps)
+    if normalisation.startswith("signed_sqrt"):
+        vectors = vectors.sign() * vectors.abs().sqrt()
+    if normalisation.endswith("l2"):
+        length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True, dtype=torch.float64)
+        vectors = vectors / length.where(length != 0, 1.0)
+    return vectors
+
+
+def tap_vector(maps: Tensor, *, pooled: bool, normalisation: Normalisation = "none") -> Tensor:
     """The vector a tap contributes: its Gram matrix, or the map itself where the network has pooled it already.
 
     Args:
         maps: Feature maps ``[n, c, h, w]``.
         pooled: Whether the tap is a global pooling such as ``avgpool``, whose ``[n, c, 1, 1]`` is used as it is.
+
+        normalisation: Of the Gram matrix; a pooled tap has none.
 
     Returns:
         Vectors ``[n, d]`` in float32 or wider.
@@ -78,7 +128,7 @@ def tap_vector(maps: Tensor, *, pooled: bool) -> Tensor:
         ValueError: If a pooled map still has spatial extent.
     """
     if not pooled:
-        return gram_vector(maps)
+        return normalised_gram_vector(maps, normalisation)
     if maps[0].numel() != maps.shape[1]:
         raise ValueError(f"a pooled tap has the shape [n, c, 1, 1], not {list(maps.shape)}")
     return maps.reshape(maps.shape[0], -1).to(torch.promote_types(maps.dtype, torch.float32))

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fmcvqa.features.sketch import count_sketch
+
 POOLS = ("mean", "max", "std", "delta")
 PAPER_POOLS = ("mean", "max")
 
@@ -131,10 +133,13 @@ class TapPools:
 
     Args:
         pools: Which of ``POOLS``.
+        sketch: Keep so many numbers of each pooled vector; None keeps all.
+        sketch_seed: Which sketch.
     """
 
-    def __init__(self, pools: Sequence[str] = PAPER_POOLS) -> None:
-        self._pools, self._taps = tuple(pools), dict[str, RunningPool]()
+    def __init__(self, pools: Sequence[str] = PAPER_POOLS, *, sketch: int | None = None, sketch_seed: int = 0) -> None:
+        self._pools, self._sketch, self._seed = tuple(pools), sketch, sketch_seed
+        self._taps: dict[str, RunningPool] = {}
 
     @property
     def count(self) -> int:
@@ -154,8 +159,11 @@ class TapPools:
         """
         if not self._taps:
             raise ValueError("no frame was seen, so there is nothing to pool")
-        return {
+        blocks = {
             (tap, name): values.cpu().numpy()
             for tap, pool in self._taps.items()
             for name, values in pool.result().items()
         }
+        if self._sketch is None:
+            return blocks
+        return {block: count_sketch(values, self._sketch, self._seed) for block, values in blocks.items()}

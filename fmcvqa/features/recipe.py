@@ -10,14 +10,16 @@ from typing import Any, get_args
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError
-from fmcvqa.features.pooling import PAPER_POOLS, POOLS
+from fmcvqa.features.gram import NORMALISATIONS, Normalisation
+from fmcvqa.features.pooling import PAPER_POOLS, POOLS, TapPools
+from fmcvqa.features.sketch import SEEDS
 from fmcvqa.models.inference import PRECISIONS
 from fmcvqa.models.trunk import BatchNormMode
 
 FORMAT = 2  # raise when the same recipe starts to give other numbers
 
 # Values that came later, with what was done before. There they are left out of keys and files, which so stay valid.
-_LATER: dict[str, Any] = {"pools": PAPER_POOLS}
+_LATER: dict[str, Any] = {"pools": PAPER_POOLS, "normalisation": "none", "sketch": None, "sketch_seed": 0}
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,11 @@ class FeatureRecipe:
         batchnorm: ``eval``, or ``per_frame`` for the authors' network that was never put in evaluation mode.
         jpeg_quality: Quality of a JPEG round trip of each frame (the authors' code: 95), None for none.
         precision: Lightning's name of the network's arithmetic; Gram and pooling are float32 or wider always.
+        normalisation: Of each frame's Gram matrices, before pooling; see ``fmcvqa.features.gram``.
         pools: Poolings over time, in the order of ``fmcvqa.features.pooling.POOLS``; ``delta`` is the change between
             frames that follow on each other among those used.
+        sketch: Keep so many numbers of each tap and pool, by a count sketch of what is pooled; None keeps all.
+        sketch_seed: Which sketch.
         backbone: Network name, filled in by :meth:`bind`.
         weights: Fingerprint of the network's weights, filled in by :meth:`bind`.
         decoder: Decoder name, filled in by :meth:`bind`.
@@ -54,7 +59,10 @@ class FeatureRecipe:
     batchnorm: BatchNormMode = "eval"
     jpeg_quality: int | None = None
     precision: str = "32-true"
+    normalisation: Normalisation = "none"
     pools: tuple[str, ...] = PAPER_POOLS
+    sketch: int | None = None
+    sketch_seed: int = 0
     backbone: str = ""
     weights: str = ""
     decoder: str = ""
@@ -67,6 +75,9 @@ class FeatureRecipe:
         known = bool(self.pools) and set(self.pools) <= set(POOLS) and len(set(self.pools)) == len(self.pools)
         _require(known, "pools", self.pools, f"some of {', '.join(POOLS)}, each once")
         object.__setattr__(self, "pools", tuple(name for name in POOLS if name in self.pools))
+        _require(self.normalisation in NORMALISATIONS, "normalisation", self.normalisation, " or ".join(NORMALISATIONS))
+        _require(self.sketch is None or self.sketch >= 1, "sketch", self.sketch, "numbers from 1, or null for all")
+        _require(0 <= self.sketch_seed < SEEDS, "sketch_seed", self.sketch_seed, f"0 to {SEEDS - 1}")
         _require(self.stride >= 1, "stride", self.stride, "a whole number from 1")
         _require(
             self.batchnorm in get_args(BatchNormMode), "batchnorm", self.batchnorm, " or ".join(get_args(BatchNormMode))
@@ -85,6 +96,10 @@ class FeatureRecipe:
     def bind(self, *, backbone: str, weights: str, decoder: str, decoder_version: str) -> FeatureRecipe:
         """The same recipe for one network's weights and one decoder."""
         return replace(self, backbone=backbone, weights=weights, decoder=decoder, decoder_version=decoder_version)
+
+    def tap_pools(self) -> TapPools:
+        """What pools the frames of one video, or of one window of it, as the recipe says."""
+        return TapPools(self.pools, sketch=self.sketch, sketch_seed=self.sketch_seed)
 
     def key(self) -> str:
         """SHA-256 (hex) over every value, the order of the taps apart.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from fmcvqa.data.frames import FrameBatch
-from fmcvqa.features.pooling import PAPER_POOLS, TapPools
+from fmcvqa.features.pooling import TapPools
+from fmcvqa.features.recipe import FeatureRecipe
 
 WINDOW_SECONDS = 1.0
 _ROUNDING = 1e-3  # seconds; presentation times are rounded to the file's time base, and decord's to float32
@@ -53,11 +54,11 @@ class WindowPools:
 
     Args:
         done: Called with each finished window, those of one video in order.
-        pools: Poolings over time.
+        recipe: Its pools and sketch are used here.
     """
 
-    def __init__(self, done: Callable[[WindowFeatures], None], pools: Sequence[str] = PAPER_POOLS) -> None:
-        self._done, self._pools = done, tuple(pools)
+    def __init__(self, done: Callable[[WindowFeatures], None], recipe: FeatureRecipe | None = None) -> None:
+        self._done, self._recipe = done, recipe or FeatureRecipe()
         self._open: dict[str, _Open] = {}
 
     def __call__(self, batch: FrameBatch, vectors: Mapping[str, Tensor]) -> None:
@@ -74,7 +75,7 @@ class WindowPools:
             if window.pools is not None and numbers[first] != window.number:
                 self._close(batch.video_id, window)
             window.number = int(numbers[first])
-            window.pools = window.pools or TapPools(self._pools)
+            window.pools = window.pools or self._recipe.tap_pools()
             window.pools.update({tap: values[first:after] for tap, values in vectors.items()})
 
     def finish(self, video_id: str) -> bool:

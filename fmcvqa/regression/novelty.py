@@ -24,6 +24,7 @@ from scipy.sparse import csr_array
 
 from fmcvqa.errors import FeatureError, ModelFileError
 from fmcvqa.features.matrix import Block, FeatureMatrix, FloatArray
+from fmcvqa.features.sketch import hashed
 from fmcvqa.regression.scaling import column_scales
 
 Float32 = npt.NDArray[np.float32]
@@ -154,20 +155,11 @@ def _sketch(
         for part in _parts(len(centre)):
             scaled = (np.asarray(blocks[key][:, part], np.float64) - centre[part]) / scale[key][part]
             numbers = start + np.arange(part.start, part.start + scaled.shape[1])
-            cell, sign = _hashed(numbers, cells) if columns > cells else (numbers, np.ones(len(numbers)))
+            cell, sign = hashed(numbers, cells) if columns > cells else (numbers, np.ones(len(numbers)))
             adds = csr_array((sign, (np.arange(len(numbers)), cell)), shape=(len(numbers), cells))
             sketches += (adds.T @ scaled.T).T
         start += len(centre)
     return sketches
-
-
-def _hashed(numbers: npt.NDArray[np.intp], cells: int) -> tuple[npt.NDArray[np.intp], Float64]:
-    """Cell and sign of columns by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), the same on every machine."""
-    z = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return (z % np.uint64(cells)).astype(np.intp), np.where(z >> np.uint64(63), 1.0, -1.0)
 
 
 def _distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Float64:

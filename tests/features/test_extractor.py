@@ -20,6 +20,8 @@ from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.extractor import GramExtractor, PooledFeatures, extract_features
 from fmcvqa.features.pooling import POOLS
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.sketch import count_sketch
+from fmcvqa.features.windows import WindowFeatures, WindowPools
 from fmcvqa.models.backbones import load_backbone
 from fmcvqa.models.trunk import Trunk
 
@@ -130,6 +132,33 @@ def test_spread_and_change_equal_the_slow_reference_whatever_the_chunks(
         assert difference(blocks, slow) < 1e-4
         assert slow["features.4", "delta"].max() > 0.01 * slow["features.4", "mean"].max()
         assert difference({block: blocks[block] for block in plain[record.id].blocks}, plain[record.id].blocks) <= 1e-6
+
+
+@pytest.mark.parametrize("normalisation", ["signed_sqrt_l2", "matrix_sqrt"])
+def test_normalised_frames_equal_the_slow_reference_whatever_the_chunks(
+    normalisation: Any, trunk: Trunk, records: list[VideoRecord]
+) -> None:
+    recipe = replace(RECIPE, normalisation=normalisation, pools=("mean", "delta"))
+    one, several = (extract(records[1:2], trunk, recipe, chunk_frames=chunk)["b"].blocks for chunk in (1, 5))
+    network = load_backbone("squeezenet1_1", "none")
+    slow = reference.video_features(
+        records[1].path, network, TAPS, 64, 48, normalisation=normalisation, pools=("mean", "delta")
+    )
+    assert difference(several, slow) < 1e-3
+    assert difference(one, several) <= 1e-5
+
+
+def test_a_sketch_is_that_of_the_pooled_features_in_windows_too(trunk: Trunk, records: list[VideoRecord]) -> None:
+    plain = extract(records[1:2], trunk, replace(RECIPE, pools=POOLS))["b"].blocks
+    recipe = replace(RECIPE, pools=POOLS, sketch=100, sketch_seed=3)
+    windows: list[WindowFeatures] = []
+    watched = WindowPools(windows.append, recipe)
+    found = extract(records[1:2], trunk, recipe, on_frames=watched)["b"].blocks
+    assert watched.finish("b")
+    assert {len(values) for values in found.values()} == {100}
+    assert all(np.array_equal(values, count_sketch(plain[block], 100, 3)) for block, values in found.items())
+    assert len(windows) == 1  # seven frames at 25 a second
+    assert all(np.array_equal(values, found[block]) for block, values in windows[0].blocks.items())
 
 
 def test_pools_beside_them_leave_mean_and_maximum_as_they_are(trunk: Trunk, records: list[VideoRecord]) -> None:

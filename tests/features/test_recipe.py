@@ -20,7 +20,10 @@ OTHER: dict[str, Any] = {
     "batchnorm": "per_frame",
     "jpeg_quality": 95,
     "precision": "bf16-mixed",
+    "normalisation": "matrix_sqrt",
     "pools": ("mean", "max", "std"),
+    "sketch": 512,
+    "sketch_seed": 1,
     "backbone": "resnet50",
     "weights": "cd34",
     "decoder": "decord",
@@ -34,13 +37,14 @@ def test_every_field_changes_the_key() -> None:
     assert len(keys) == len(OTHER) + 1
 
 
-def test_keys_from_before_there_were_more_pools_still_hold() -> None:
+def test_keys_from_before_there_were_more_settings_still_hold() -> None:
     assert BOUND.key() == "601aef41b78b827c343686e299ddd1861252f746c12294491671988f5ef9290f"
     assert replace(BOUND, resize=None, stride=2).key() == (
         "413f6dfe37afdb1d5456af2064a71591da7ec88cb9c1cc08fc6fe7e2b230472e"
     )
-    assert set(BOUND.to_dict()) == set(OTHER) - {"pools"}
-    assert set(replace(BOUND, pools=("std",)).to_dict()) == set(OTHER)
+    later = {"pools", "normalisation", "sketch", "sketch_seed"}
+    assert set(BOUND.to_dict()) == set(OTHER) - later
+    assert set(replace(BOUND, pools=("std",)).to_dict()) == set(OTHER) - later | {"pools"}
 
 
 def test_the_order_of_taps_and_pools_does_not_change_the_key() -> None:
@@ -49,7 +53,7 @@ def test_the_order_of_taps_and_pools_does_not_change_the_key() -> None:
 
 
 def test_a_recipe_survives_json() -> None:
-    for recipe in (BOUND, replace(BOUND, pools=("max", "delta"))):
+    for recipe in (BOUND, replace(BOUND, pools=("max", "delta"), normalisation="l2", sketch=64)):
         assert FeatureRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
@@ -66,6 +70,14 @@ def test_an_unbound_recipe_has_no_key() -> None:
         ("stride", 0, "recipe.stride is 0. Try: recipe.stride = a whole number from 1"),
         ("taps", [], "recipe.taps is (). Try: recipe.taps = distinct layer names"),
         ("pools", ["p90"], "recipe.pools is ('p90',). Try: recipe.pools = some of mean, max, std, delta, each once"),
+        (
+            "normalisation",
+            "sqrt",
+            "recipe.normalisation is 'sqrt'. "
+            "Try: recipe.normalisation = none or signed_sqrt or l2 or signed_sqrt_l2 or matrix_sqrt",
+        ),
+        ("sketch", 0, "recipe.sketch is 0. Try: recipe.sketch = numbers from 1, or null for all"),
+        ("sketch_seed", -1, "recipe.sketch_seed is -1. Try: recipe.sketch_seed = 0 to 16777215"),
         ("batchnorm", "train", "recipe.batchnorm is 'train'. Try: recipe.batchnorm = eval or per_frame"),
         ("jpeg_quality", 101, "recipe.jpeg_quality is 101. Try: recipe.jpeg_quality = 1-100 or null"),
         ("crop", 0, "recipe.crop is 0. Try: recipe.crop = pixels from 1, or null for native resolution"),

@@ -10,6 +10,7 @@ import torch
 from fmcvqa.data.decoding.clock import FrameIndex
 from fmcvqa.data.frames import FrameBatch
 from fmcvqa.features.pooling import POOLS
+from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.windows import WindowFeatures, WindowPools
 
 VECTORS = torch.randn(11, 6, generator=torch.Generator().manual_seed(0))
@@ -19,7 +20,7 @@ SECONDS = [k / 5 for k in range(11)]  # windows of 5, 5 and 1 frames
 @pytest.mark.parametrize("chunk", [1, 4, 11])
 def test_spread_and_change_of_a_window_are_those_of_its_own_frames(chunk: int) -> None:
     found: list[WindowFeatures] = []
-    windows = WindowPools(found.append, POOLS)
+    windows = WindowPools(found.append, FeatureRecipe(pools=POOLS))
     for start in range(0, 11, chunk):
         indices = [FrameIndex(k, SECONDS[k]) for k in range(start, min(start + chunk, 11))]
         batch = FrameBatch(torch.zeros(len(indices), 3, 2, 2), indices, "a", indices[-1] == 10, "pyav")

@@ -86,14 +86,16 @@ def test_a_model_scores_clips_as_the_store_does(
     assert model.calibration.mos.tolist() == sorted(row["mos"] for row in result["predictions"])
 
 
-def test_a_model_of_spread_and_change_scores_clips_as_the_store_does(
+def test_a_model_of_what_the_paper_has_not_scores_clips_as_the_store_does(
     konvid: list[str], shared_folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     file = tmp_path / "model.fmcvqa"
     words = [*konvid, "recipe.pools=[mean,max,std,delta]", f"features.layers=[{TAPS[0]}]", "features.pools=[std,delta]"]
+    words += ["recipe.normalisation=matrix_sqrt", "recipe.sketch=200", "recipe.sketch_seed=4"]
     assert run(capsys, "fit", *words, f"output={file}", "protocol.repeats=1", "report=false")[0] == 0
     model, features = VideoQualityModel.load(file), stored(tmp_path)
     assert model.recipe.pools == ("std", "delta")
+    assert (model.recipe.normalisation, model.recipe.sketch, model.recipe.sketch_seed) == ("matrix_sqrt", 200, 4)
     assert model.card["cell"]["pools"] == ["std", "delta"]
     for path in sorted((shared_folder / "data").rglob("*.mp4"))[:2]:
         blocks = {(TAPS[0], pool): features[path.stem][f"{TAPS[0]}/{pool}"][None] for pool in ("std", "delta")}
