@@ -22,6 +22,7 @@ from fmcvqa.regression.conformal import Calibration
 from fmcvqa.regression.final import LinearRegressor
 from fmcvqa.tasks import fit
 from fmcvqa.tasks.extract import Extraction
+from fmcvqa.tasks.inputs import cell_of
 
 CARD = {"licence": "CC-BY-4.0", "dataset": {"name": "mine", "videos": 20}}
 HEAD = """---
@@ -118,11 +119,17 @@ def test_commands_take_models_from_the_hub(hub: Hub, file: Path, capsys: pytest.
 def test_a_network_from_the_hub_starts_another(hub: Hub, file: Path, model: VideoQualityModel, tmp_path: Path) -> None:
     share(file, "hf://me/good")
     cfg = composed(
-        "fit", *network(), *places(tmp_path), "recipe.taps=[features.3]", "model.weights=hf://me/good", "data=csv"
+        "fit",
+        *network(),
+        *places(tmp_path),
+        "recipe.taps=[features.3]",
+        "features.layers=[features.3]",
+        "model.weights=hf://me/good",
+        "data=csv",
     )
     made = Extraction.from_config(cfg)
     assert made.recipe.weights == model.recipe.weights
-    trunk, recipe = fit._trunk(cfg, ("features.3",))
+    trunk, recipe = fit._trunk(cfg, cell_of(cfg))
     assert trunk.fingerprint() == recipe.weights == model.recipe.weights
     assert fit._parent(cfg)["from_model"]["dataset"] == "mine"
 
