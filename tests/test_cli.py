@@ -17,7 +17,7 @@ from fmcvqa.tasks.research import quoted
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = [*cli.RESEARCH, *cli.USING]
-EXPERIMENTS = ["authors", "finetune_tid2013", "table1_konvid1k", "table2_livevqc", "table3_cross"]
+EXPERIMENTS = ["ablation", "authors", "finetune_tid2013", "table1_konvid1k", "table2_livevqc", "table3_cross"]
 
 
 @pytest.fixture(autouse=True)

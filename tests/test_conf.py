@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_class
+from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from tiny import composed
 
 from fmcvqa import configs
+from fmcvqa.models.backbones import check_taps
 
 FILES = sorted(configs.conf_dir().rglob("*.yaml"))
 DEFAULT_OF_GROUP = {
@@ -78,7 +80,7 @@ def primaries() -> list[tuple[str, list[str]]]:
     """Each primary config and experiment, with the overrides that must compose."""
     videos = ["data=synthetic_konvid1k", "data=synthetic_livevqc", "decoder=decord", "recipe=authors", "tracker=none"]
     out: list[tuple[str, list[str]]] = []
-    for name in ("sweep", "table1_konvid1k", "table2_livevqc", "table3_cross", "authors"):
+    for name in ("sweep", "table1_konvid1k", "table2_livevqc", "table3_cross", "authors", "ablation"):
         out += [(name, [])] + [(name, [override]) for override in videos]
     out += [("sweep", [f"protocol={p}"]) for p in ("paper", "ugcvqa", "nested", "cross")]
     out += [("extract", []), ("fit", []), ("fit", ["data=csv", "data.labels=x.csv"])]
@@ -106,3 +108,44 @@ def test_a_stand_in_needs_no_pretrained_weights() -> None:
         assert compose("sweep", overrides=["data=synthetic_konvid1k"]).model.weights == "none"
         assert compose("sweep", overrides=["data=synthetic_konvid1k", "model=resnet50"]).model.weights == "imagenet"
         assert compose("finetune", overrides=["data=synthetic_tid2013"]).model.weights == "none"
+
+
+ROWS = sorted(path.stem for path in (configs.conf_dir() / "ablation").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def paper_row() -> Any:
+    return composed("ablation", "ablation=paper")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_of_the_ablation_changes_what_its_name_says(row: str, paper_row: Any) -> None:
+    cfg, paper, kind = composed("ablation", f"ablation={row}"), paper_row, row.partition("_")[0]
+    assert cfg.row == row
+    recipe = instantiate(cfg.recipe)
+    assert check_taps(cfg.model.name, recipe.taps) == recipe.taps
+    assert set(cfg.features.layers) <= set(recipe.taps)
+    assert set(cfg.features.pools) <= set(recipe.pools)
+    changed = {
+        key
+        for part in ("recipe", "features", "protocol")
+        for key in cfg[part]
+        if cfg[part][key] != paper[part][key] and (part, key) not in (("recipe", "taps"), ("recipe", "pools"))
+    } - {"shared"}
+    told = {"paper": set(), "pools": {"pools"}, "taps": {"layers"}, "sketch": {"sketch"}, "scaling": {"scaling"}}
+    told |= {"gram": {"normalisation"}, "native": {"resize", "crop"}, "stride": {"stride"}}
+    assert changed == told[kind]
+    assert cfg.data == paper.data and cfg.model == paper.model and cfg.regressor == paper.regressor
+    on_the_stand_in = composed("ablation", f"ablation={row}", "data=synthetic_konvid1k")
+    assert on_the_stand_in.model.weights == "none"
+    assert on_the_stand_in.features == cfg.features
+
+
+def test_the_ablation_runs_every_row_and_rows_of_one_recipe_are_neighbours(paper_row: Any) -> None:
+    rows = paper_row.hydra.sweeper.params.ablation.split(",")
+    assert sorted(rows) == ROWS and rows[0] == "paper"
+    composed_rows = [composed("ablation", f"ablation={row}") for row in rows]
+    runs = [recipe for recipe, _ in groupby(instantiate(cfg.recipe) for cfg in composed_rows)]
+    assert len(runs) == len(set(runs)) == 9
+    ids = [str(k) for k in range(30)]
+    assert len({str(instantiate(cfg.protocol).splits(ids)) for cfg in composed_rows}) == 1

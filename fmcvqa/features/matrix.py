@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmcvqa.errors import ConfigError, FeatureError
+from fmcvqa.features.sketch import count_sketch
 
 Block = tuple[str, str]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -98,6 +99,13 @@ class FeatureMatrix:
                 advice="extract those videos, or leave their labels out",
             )
         return self.select([rows[name] for name in ids])
+
+    def sketched(self, cells: int, seed: int = 0) -> FeatureMatrix:
+        """The matrix with so many numbers of each block, as a recipe with this sketch would have stored them."""
+        blocks: dict[Block, FloatArray] = {
+            key: np.stack([count_sketch(row, cells, seed) for row in block]) for key, block in self.blocks.items()
+        }
+        return FeatureMatrix(self.ids, blocks, self.carries_ids)
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, block names, shapes and every value."""

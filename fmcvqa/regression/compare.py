@@ -24,7 +24,7 @@ class Comparison:
         difference: Mean of first minus second over the splits.
         t: Test statistic.
         p: Two-sided p-value of this pair alone.
-        p_holm: The same after Holm's correction over all pairs.
+        p_holm: The same after Holm's correction over all pairs that were compared.
     """
 
     first: str
@@ -72,12 +72,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def compare(cells: Mapping[str, Sequence[Mapping[str, Any]]], score: str = "srocc") -> list[Comparison]:
-    """Compare all pairs of cells that were evaluated on the same splits.
+def compare(
+    cells: Mapping[str, Sequence[Mapping[str, Any]]],
+    score: str = "srocc",
+    pairs: Sequence[tuple[str, str]] | None = None,
+) -> list[Comparison]:
+    """Compare pairs of cells that were evaluated on the same splits.
 
     Args:
         cells: The ``splits`` rows of each cell's result, by name.
         score: Which score.
+        pairs: Names of the cells to compare; None for all pairs. The correction is over these.
 
     Raises:
         FeatureError: If the cells' splits differ.
@@ -89,7 +94,7 @@ def compare(cells: Mapping[str, Sequence[Mapping[str, Any]]], score: str = "sroc
             f"{', '.join(odd)} was not evaluated on the splits of {next(iter(cells))}",
             advice="compare cells of one protocol and seed",
         )
-    pairs = list(combinations(cells, 2))
+    pairs = list(combinations(cells, 2)) if pairs is None else pairs
     tests: list[tuple[float, float, float]] = []
     for first, second in pairs:
         rows = cells[first]

@@ -57,7 +57,7 @@ def from_best(group: Group) -> Differences | None:
     best = next((name for name, result in tested.items() if result is group.best), None)
     if len(tested) < 2 or best is None or len(group.best.splits["srocc"]) < 2:
         return None
-    pairs = compare({name: _rows(result) for name, result in tested.items()})
+    pairs = compare({name: split_rows(result) for name, result in tested.items()})
     lower = {}
     for pair in pairs:
         if best in (pair.first, pair.second):
@@ -75,7 +75,8 @@ def differences_csv(differences: Differences) -> str:
     return text.getvalue()
 
 
-def _rows(result: CellResult) -> list[dict[str, float]]:
+def split_rows(result: CellResult) -> list[dict[str, float]]:
+    """What the test needs of a result's splits."""
     columns = ("split", "train", "test", "srocc")
     return [
         dict(zip(columns, row, strict=True)) for row in zip(*(result.splits[name] for name in columns), strict=True)

@@ -136,13 +136,13 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def heatmap_png(group: Group, table_rows: Sequence[CellResult]) -> bytes:
-    """SROCC and PLCC of every set of layers (rows) with every kernel (columns), the best cell framed.
+    """SROCC and PLCC of every set of layers, or row of an ablation, with every kernel; the best cell framed.
 
     Args:
         group: The cells.
         table_rows: The same cells in the table's order; the better of two with the same layers and kernel is shown.
     """
-    layers = list(dict.fromkeys(result.cell.layers_text for result in table_rows))
+    layers = list(dict.fromkeys(result.place for result in table_rows))
     kernels = list(dict.fromkeys(result.cell.kernel for result in table_rows))
     labels = [_label(text) for text in layers]
     figure = _figure(max(4.8, _label_width(labels) + 1.5 * len(kernels)), 1.5 + 0.42 * _lines(labels))
@@ -150,16 +150,16 @@ def heatmap_png(group: Group, table_rows: Sequence[CellResult]) -> bytes:
     for axes, score, name in zip(panels, ("srocc", "plcc"), ("SROCC", "PLCC"), strict=True):
         values = np.full((len(layers), len(kernels)), np.nan)
         for result in table_rows:
-            place = layers.index(result.cell.layers_text), kernels.index(result.cell.kernel)
+            place = layers.index(result.place), kernels.index(result.cell.kernel)
             values[place] = np.fmax(values[place], result.scores[score].value)
         _heat(axes, values, name)
         axes.set_xticks(range(len(kernels)), kernels, fontsize=_TEXT)
         axes.set_yticks(range(len(layers)), labels, fontsize=_TEXT)
         axes.set_xlabel("kernel", fontsize=_TEXT)
-        best = kernels.index(group.best.cell.kernel), layers.index(group.best.cell.layers_text)
+        best = kernels.index(group.best.cell.kernel), layers.index(group.best.place)
         for colour, width in (("white", 4.0), (BLACK, 2.0)):  # seen on light and on dark
             axes.add_patch(Rectangle((best[0] - 0.46, best[1] - 0.44), 0.92, 0.88, fill=False, ec=colour, lw=width))
-    panels[0].set_ylabel("layers", fontsize=_TEXT)
+    panels[0].set_ylabel("row" if group.ablation else "layers", fontsize=_TEXT)
     kind = "median over splits" if group.first.target is None else "all target videos"
     _heading(figure, group_name(group), f"{kind}, best SROCC framed")
     return _png(figure)
@@ -184,7 +184,7 @@ def splits_png(group: Group, table: CellTable) -> bytes:
     For real sets a diamond marks the published median.
     """
     rows = table.rows
-    labels = [_label(", ".join(filter(None, [_cell_name(row.result), row.settings]))) for row in rows]
+    labels = [_label(", ".join(filter(None, [_cell_name(row.result), row.label]))) for row in rows]
     figure = _figure(max(7.2, _label_width(labels) + 3.6), 1.5 + 0.3 * _lines(labels))
     panels = np.atleast_1d(figure.subplots(1, 2, sharey=True))
     kernels = list(dict.fromkeys(row.result.cell.kernel for row in rows))

@@ -1,4 +1,7 @@
-"""Which cells belong in one table: the same experiment, dataset or direction, and protocol."""
+"""Which cells belong in one table: the same experiment, dataset or direction, and protocol.
+
+The rows of an ablation may differ in how features are scaled, as long as the splits are the same.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from fmcvqa.report.results import Cell, CellResult
 _SETTINGS = 3  # the last part of a group's identity
 _IN_CELL = {"C", "epsilon", "gamma", "pools", "layers", "kernel"}
 _SCORELESS = {"name", "force", "paths", "loader", "trainer", "tracker"}
+REFERENCE = "paper"  # the row that others are compared with
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Group:
         slug: Tells this group from the others of the same report in file names; empty for a single group.
         results: Its cells, at least one.
         settings: For each cell what tells it from others of the same layers and kernel, e.g. ``C=10``; mostly empty.
+            In an ablation the row's name.
     """
 
     slug: str
@@ -41,17 +46,30 @@ class Group:
         return max(self.results, key=_rank)
 
     @property
+    def ablation(self) -> bool:
+        """Whether the cells are rows of an ablation."""
+        return all(result.row for result in self.results)
+
+    def reference(self, result: CellResult) -> CellResult | None:
+        """The row that a row of an ablation is compared with: same kernel, same layers where there is such a one."""
+        same = [one for one in self.results if one.row == REFERENCE and one.cell.kernel == result.cell.kernel]
+        near = [one for one in same if one.cell.layer_set == result.cell.layer_set] or same
+        return near[0] if len(near) == 1 else None
+
+    @property
     def title(self) -> str:
-        """The dataset or the direction, e.g. ``KoNViD-1k -> LIVE-VQC``, and whether it is a control."""
+        """The dataset or the direction, e.g. ``KoNViD-1k -> LIVE-VQC``, and whether it is an ablation or a control."""
         target = self.first.target
         where = self.first.dataset.name if target is None else f"{self.first.dataset.name} -> {target.name}"
+        where = f"{where}, ablation" if self.ablation else where
         return f"{where}, labels permuted (control)" if self.first.control else where
 
     @property
     def protocol_text(self) -> str:
-        """The protocol's name and its settings, e.g. ``paper (folds=5, seed=0)``."""
+        """The protocol's name and the settings that all cells share, e.g. ``paper (folds=5, seed=0)``."""
         given = {key: value for key, value in self.first.protocol.items() if key != "name" and value is not None}
-        inside = ", ".join(f"{key}={_short(value)}" for key, value in flatten(given).items())
+        shared = {k: v for k, v in given.items() if all(result.protocol.get(k) == v for result in self.results)}
+        inside = ", ".join(f"{key}={_short(value)}" for key, value in flatten(shared).items())
         return f"{self.first.protocol['name']} ({inside})" if inside else str(self.first.protocol["name"])
 
 
@@ -108,7 +126,8 @@ def group_results(results: Iterable[CellResult]) -> list[Group]:
 def _identity(result: CellResult) -> tuple[str, ...]:
     """What must agree within a table, from the most telling to the least."""
     where = result.dataset.name + ("" if result.target is None else f" to {result.target.name}")
-    settings = flatten({key: value for key, value in result.protocol.items() if key != "name"})
+    apart = {"name", "scaling"} if result.row and result.target is None else {"name"}
+    settings = flatten({key: value for key, value in result.protocol.items() if key not in apart})
     return where, result.name, str(result.protocol["name"]), json.dumps(settings)
 
 
@@ -154,11 +173,14 @@ def _cell_settings(cell: Cell) -> dict[str, str]:
 def _settings(results: Sequence[CellResult]) -> list[str]:
     """What tells each cell from the others of its layers and kernel; empty where there is one of each."""
     places = [(result.cell.layer_set, result.cell.kernel) for result in results]
+    rows = [result.row for result in results]
+    if all(rows) and len(set(zip(places, rows, strict=True))) == len(places):
+        return rows
     if len(set(places)) == len(places):
         return [""] * len(results)
     texts = _texts([_cell_settings(result.cell) for result in results])
     if len(set(zip(places, texts, strict=True))) < len(results):
-        texts = _texts([_cell_settings(result.cell) | _own_settings(result) for result in results])
+        texts = _texts([_cell_settings(result.cell) | own_settings(result) for result in results])
     seen: dict[tuple[frozenset[str], str, str], CellResult] = {}
     for result, text in zip(results, texts, strict=True):
         other = seen.setdefault((result.cell.layer_set, result.cell.kernel, text), result)
@@ -171,10 +193,10 @@ def _settings(results: Sequence[CellResult]) -> list[str]:
 
 def differing_configuration(results: Sequence[CellResult]) -> list[str]:
     """Keys beyond layers and regressor in which the configurations of a table's cells differ."""
-    return _differing([_own_settings(result) for result in results])
+    return _differing([own_settings(result) for result in results])
 
 
-def _own_settings(result: CellResult) -> dict[str, str]:
+def own_settings(result: CellResult) -> dict[str, str]:
     """The configuration without what the cell says already, and without what no score depends on."""
     flat = flatten({key: value for key, value in result.config.items() if key not in _SCORELESS})
     return {key: value for key, value in flat.items() if key.split(".")[-1] not in _IN_CELL}

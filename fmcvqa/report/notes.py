@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fmcvqa.report.ablation import Gains
 from fmcvqa.report.differences import Differences
 from fmcvqa.report.grid import decimal
 from fmcvqa.report.groups import Group, differing_configuration
@@ -28,14 +29,14 @@ def banner(group: Group) -> str:
 
 
 def table_notes(
-    group: Group, published: PublishedTable | None, differences: Differences | None, selection: Selection | None
+    group: Group, published: PublishedTable | None, compared: Differences | Gains | None, selection: Selection | None
 ) -> tuple[str, ...]:
     """All notes of a table of cells.
 
     Args:
         group: Its cells.
         published: The paper's table, where a cell has a number beside it from there.
-        differences: The cells against the best one.
+        compared: The cells against the best one, or the rows of an ablation against the paper's.
         selection: The best cell's score without the advantage of having been picked.
     """
     first = group.first
@@ -47,9 +48,9 @@ def table_notes(
         *_interval_notes(group.results),
         f"PLCC is raw; PLCC mapped follows a 4-parameter logistic {mapping_text(group)}. RMSE is in MOS units.",
         *_selection_notes(len(group.results), selection),
-        *([] if differences is None else [differences.note]),
-        *([] if first.control else _missing_notes(group.results)),
-        *_mixture_notes(group),
+        *([] if compared is None else [compared.note]),
+        *([] if first.control or group.ablation else _missing_notes(group.results)),
+        *([] if group.ablation else _mixture_notes(group)),
     ]
     if published is not None:
         notes.append(f"Published: {published.title} of the paper, median of 100 splits, without spread.")

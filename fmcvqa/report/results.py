@@ -123,6 +123,16 @@ class CellResult:
         return str(model["name"]) if isinstance(model, dict) and "name" in model else None
 
     @property
+    def row(self) -> str:
+        """What the row of an ablation is called; empty for other results."""
+        return str(self.config.get("row") or "")
+
+    @property
+    def place(self) -> str:
+        """The row of a heat map that it stands in: its layers, or the name of a row of an ablation."""
+        return self.row or self.cell.layers_text
+
+    @property
     def control(self) -> bool:
         """Whether the MOS were shuffled over the videos first, so that every score should be about 0."""
         return self.protocol.get("permute_labels") is True
@@ -199,7 +209,7 @@ def read_result(path: Path) -> CellResult:
 def find_results(folder: Path) -> list[CellResult]:
     """Read every cell's ``result.json`` in a folder and the folders below it.
 
-    A copy, of the same key and experiment, counts once.
+    A copy, of the same key, experiment and row of an ablation, counts once.
 
     Args:
         folder: The folder of a sweep, of several, of one cell, or a ``result.json`` itself.
@@ -214,10 +224,10 @@ def find_results(folder: Path) -> list[CellResult]:
     if not folder.exists():
         raise ConfigError(f"there is no folder {folder}", advice="the folder a sweep wrote, such as outputs/NAME")
     files = [folder] if folder.is_file() else sorted(folder.rglob(RESULT_FILE), key=lambda p: (len(p.parts), p))
-    results: dict[tuple[str, str], CellResult] = {}
+    results: dict[tuple[str, str, str], CellResult] = {}
     for path in (path for path in files if is_cell(path)):
         result = read_result(path)
-        results.setdefault((result.name, result.key), result)
+        results.setdefault((result.name, result.row, result.key), result)
     if not results:
         inside = f"{len(files)} {RESULT_FILE} of other commands" if files else f"no file named {RESULT_FILE}"
         advice = "give the folder a sweep wrote, or run one: fmcvqa sweep table1_konvid1k"

@@ -15,7 +15,7 @@ from fmcvqa.report import cross, grid, tables
 from fmcvqa.report.cross import CrossTable, Direction
 from fmcvqa.report.groups import Group
 from fmcvqa.report.results import CellResult
-from fmcvqa.report.tables import VERDICT, CellTable
+from fmcvqa.report.tables import CellTable
 
 WORST = 6
 _CHARTED = ("srocc", "plcc")
@@ -30,7 +30,7 @@ class Line:
         texts: One per column.
         cell: Which of the section's cells it is, or None for a published method.
         best: Whether it is the best cell.
-        verdict: That cell against the best, as in `tables.Row`; empty where there is none.
+        verdict: What that cell's difference is worth, as in `tables.Row`; empty where there is none.
     """
 
     texts: Sequence[str]
@@ -114,18 +114,18 @@ def videos_key(result: CellResult) -> str:
 
 def cells_section(anchor: str, group: Group, table: CellTable) -> Section:
     """A table of cells as the page shows it."""
-    headers, rows = _verdict_forward(*tables.table_rows(table))
+    headers, rows = _verdict_forward(table.verdict, *tables.table_rows(table))
     lines = [Line(texts, i, row.best, row.verdict) for i, (row, texts) in enumerate(zip(table.rows, rows, strict=True))]
-    results, settings = [row.result for row in table.rows], [row.settings for row in table.rows]
-    left = 3 if table.settings else 2
+    results, settings = [row.result for row in table.rows], [row.label for row in table.rows]
+    left = tables.place_columns(headers)
     return Section(anchor, group, table.title, table.banner, headers, left, lines, table.notes, results, settings)
 
 
-def _verdict_forward(headers: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+def _verdict_forward(verdict: str, headers: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """The verdict beside the score it is about, where a narrow screen shows it."""
-    if VERDICT not in headers:
+    if verdict not in headers:
         return headers, rows
-    before = headers.index(VERDICT)
+    before = headers.index(verdict)
     after = max(headers.index(name) for name in ("SROCC", "SROCC 95 %") if name in headers) + 1
     for texts in [headers, *rows]:
         texts.insert(after, texts.pop(before))
@@ -190,6 +190,7 @@ def _cell(section: Section, place: int, result: CellResult, name: str) -> dict[s
     return {
         "name": name,
         "layers": result.cell.layers_text,
+        "place": result.place,
         "kernel": result.cell.kernel,
         "verdict": line.verdict,
         "scores": {score: _number(result.scores[score].value) for score in _CHARTED},

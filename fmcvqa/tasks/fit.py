@@ -146,9 +146,10 @@ def _result(cfg: DictConfig, inputs: Inputs, evaluation: Evaluation, folder: Pat
 
 
 def _trunk(cfg: DictConfig, cell: Cell) -> tuple[Trunk, FeatureRecipe]:
-    """The network only as deep as the cell's layers, and the recipe for it with the cell's pools alone."""
-    made = Extraction.from_config(cfg)
-    recipe = replace(made.recipe, taps=cell.layers, pools=cell.pools)
+    """The network only as deep as the cell's layers, and the recipe for it with the cell's pools and sketch alone."""
+    made, used = Extraction.from_config(cfg), instantiate(cfg.features)
+    sketch = {"sketch": used.sketch, "sketch_seed": used.sketch_seed}
+    recipe = replace(made.recipe, taps=cell.layers, pools=cell.pools, **sketch)
     weights = local_weights(str(cfg.model.weights))
     trunk = Trunk(cfg.model.name, cell.layers, weights, seed=cfg.model.seed, batchnorm=recipe.batchnorm)
     return trunk, replace(recipe, weights=trunk.fingerprint())

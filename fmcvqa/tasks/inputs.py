@@ -107,7 +107,8 @@ def open_inputs(cfg: DictConfig) -> Inputs:
     ]
     whole = plain_config(cfg)
     parts = {name: whole[name] for name in names}
-    wanted = json.dumps({**parts, "features": {**parts["features"], "layers": None, "pools": None}}, sort_keys=True)
+    every = {"layers": None, "pools": None} if parts["features"].get("shared", True) else {}
+    wanted = json.dumps({**parts, "features": {**parts["features"], **every}}, sort_keys=True)
     source: FeatureSource = instantiate(cfg.features)  # checks layers and pools of this very cell
     opened: dict[str, Inputs] = multirun.shared.setdefault("inputs", {})
     if wanted in opened:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +20,7 @@ from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix, NonFinite, fused
 from fmcvqa.sealed import file_digest
 
 if TYPE_CHECKING:
+    from fmcvqa.features.recipe import FeatureRecipe
     from fmcvqa.tasks.extract import Extraction
 
 
@@ -59,10 +60,24 @@ class StoreFeatures:
     Args:
         layers: Taps a cell uses.
         pools: Poolings a cell uses, of those of the recipe.
+        sketch: Numbers of each tap and pool a cell uses, sketched from all of them where the recipe keeps all; None
+            for as many as there are.
+        sketch_seed: Which sketch.
+        shared: Read all taps and pools of the recipe at once, for the cells of a multirun to share; else only those
+            of this cell, for recipes too wide for the memory.
     """
 
-    def __init__(self, layers: Sequence[str], pools: Sequence[str] = ("mean", "max")) -> None:
+    def __init__(
+        self,
+        layers: Sequence[str],
+        pools: Sequence[str] = ("mean", "max"),
+        *,
+        sketch: int | None = None,
+        sketch_seed: int = 0,
+        shared: bool = True,
+    ) -> None:
         self.layers, self.pools = list(layers), list(pools)
+        self.sketch, self.sketch_seed, self.shared = sketch, sketch_seed, shared
 
     def open(self, dataset: VideoDataset, extraction: Callable[[], Extraction]) -> LabelledFeatures:
         """The dataset's features in the store, with its labels.
@@ -70,20 +85,41 @@ class StoreFeatures:
         Raises:
             DatasetError: If the dataset is not complete.
             SomeFailedError: If videos could not be read.
-            ConfigError: If a layer is not among the recipe's taps, or a pool not among its pools.
+            ConfigError: If a layer is not among the recipe's taps, a pool not among its pools, or the recipe keeps
+                another sketch.
         """
         records = dataset.records()
         made = extraction()
         taps, pools = made.recipe.taps, made.recipe.pools
         _refuse_others("layer", self.layers, "taps", taps)
         _refuse_others("pool", self.pools, "pools", pools)
+        later = self._sketched_later(made.recipe)
         store = made.ensure(dataset.name, records)
         ids = [record.id for record in records]
         mos = np.array([record.mos for record in records], dtype=np.float64)
         sources = [store.source_digest(video_id) for video_id in ids]
-        identity = _identity(made.recipe.key(), ids, mos, sources)
-        # All taps and pools at once: the cells of a multirun share one matrix.
-        return LabelledFeatures(ids, mos, identity, lambda: store.load(ids, taps, pools), store.folder)
+        more = [f"sketch {self.sketch} {self.sketch_seed}"] if later else []
+        identity = _identity(made.recipe.key(), ids, mos, sources + more)
+        blocks = (taps, pools) if self.shared else (self.layers, self.pools)
+
+        def read() -> FeatureMatrix:
+            matrix = store.load(ids, *blocks)
+            return matrix.sketched(self.sketch, self.sketch_seed) if later and self.sketch else matrix
+
+        return LabelledFeatures(ids, mos, identity, read, store.folder)
+
+    def _sketched_later(self, recipe: FeatureRecipe) -> bool:
+        """Whether what is stored is still to be sketched."""
+        if (self.sketch, self.sketch_seed) == (recipe.sketch, recipe.sketch_seed):
+            return False
+        if recipe.sketch is not None:
+            raise ConfigError(
+                f"features.sketch={self.sketch} features.sketch_seed={self.sketch_seed} cannot be had from a sketch",
+                found=f"recipe.sketch={recipe.sketch} recipe.sketch_seed={recipe.sketch_seed}",
+                advice="recipe.sketch=null, which keeps all numbers, or the same for both",
+            )
+        replace(recipe, sketch=self.sketch, sketch_seed=self.sketch_seed)  # refuses what no recipe can have
+        return self.sketch is not None
 
 
 def _refuse_others(noun: str, asked: Sequence[str], field: str, extracted: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from fmcvqa import configs
 pytestmark = pytest.mark.release
 
 ROOT = Path(__file__).resolve().parents[2]
-EXPERIMENTS = {"authors", "finetune_tid2013", "table1_konvid1k", "table2_livevqc", "table3_cross"}
+EXPERIMENTS = {"ablation", "authors", "finetune_tid2013", "table1_konvid1k", "table2_livevqc", "table3_cross"}
 
 
 def done(*command: str | Path, cwd: Path) -> str:

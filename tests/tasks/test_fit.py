@@ -11,6 +11,7 @@ import pytest
 from tiny import TAPS, composed, errors, generated, network, places, run
 
 from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.features.sketch import count_sketch
 from fmcvqa.prediction import Scale
 from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.regression.evaluate import evaluate
@@ -100,6 +101,21 @@ def test_a_model_of_what_the_paper_has_not_scores_clips_as_the_store_does(
     for path in sorted((shared_folder / "data").rglob("*.mp4"))[:2]:
         blocks = {(TAPS[0], pool): features[path.stem][f"{TAPS[0]}/{pool}"][None] for pool in ("std", "delta")}
         assert model.predict(path) == pytest.approx(model.regressor.predict(blocks)[0], abs=1e-6)
+
+
+def test_a_sketch_of_what_is_stored_is_the_models_recipe(
+    konvid: list[str], shared_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "model.fmcvqa"
+    words = [*konvid, f"features.layers=[{TAPS[0]}]", "features.sketch=150", "features.sketch_seed=3"]
+    assert run(capsys, "fit", *words, f"output={file}", "protocol.repeats=1", "report=false")[0] == 0
+    model, features = VideoQualityModel.load(file), stored(tmp_path)
+    assert (model.recipe.sketch, model.recipe.sketch_seed) == (150, 3)
+    path = min((shared_folder / "data").rglob("*.mp4"))
+    whole = {pool: features[path.stem][f"{TAPS[0]}/{pool}"] for pool in ("mean", "max")}
+    blocks = {(TAPS[0], pool): count_sketch(values, 150, 3)[None] for pool, values in whole.items()}
+    assert len(whole["mean"]) > 150
+    assert model.predict(path) == pytest.approx(model.regressor.predict(blocks)[0], abs=1e-6)
 
 
 def test_the_regressor_is_fitted_on_every_video_with_its_label(

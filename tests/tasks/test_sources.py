@@ -155,8 +155,22 @@ def test_the_store_is_asked_for_all_taps_at_once(tmp_path: Path) -> None:
     found.read()
     assert made.loads == [(["a", "b"], ("A", "B"), ("mean", "max"))]
     assert StoreFeatures(["A"], ["max"]).open(dataset, lambda: made).identity == found.identity
+    own = StoreFeatures(["B"], ["max"], shared=False).open(dataset, lambda: made)
+    own.read()
+    assert made.loads[1:] == [(["a", "b"], ["B"], ["max"])]
+    assert own.identity == found.identity
     made.digests["b"] = "another file"
     assert StoreFeatures(["B"]).open(dataset, lambda: made).identity != found.identity
+
+
+def test_a_sketch_of_what_is_stored_is_in_the_identity(tmp_path: Path) -> None:
+    dataset: VideoDataset = CSVVideos(labelled(tmp_path, ["a", "b"], count=2))
+    made: Any = Made()
+    all_of_it, sketches = StoreFeatures(["A"]), [StoreFeatures(["A"], sketch=8, sketch_seed=seed) for seed in (0, 1)]
+    assert len({source.open(dataset, lambda: made).identity for source in (all_of_it, *sketches)}) == 3
+    with pytest.raises(ConfigError) as caught:
+        StoreFeatures(["A"], sketch=0).open(dataset, lambda: made)
+    assert str(caught.value) == "recipe.sketch is 0. Try: recipe.sketch = numbers from 1, or null for all"
 
 
 def test_a_layer_or_pool_that_is_not_extracted_is_told(tmp_path: Path) -> None:

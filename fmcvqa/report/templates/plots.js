@@ -30,7 +30,7 @@ function drawScatter(svg, section, cell) {
 }
 
 function drawHeat(svg, section, visible, act) {
-  const layers = [...new Set(section.cells.map(cell => cell.layers))];
+  const layers = [...new Set(section.cells.map(cell => cell.place))];
   const kernels = [...new Set(section.cells.map(cell => cell.kernel))];
   const rows = layers.map(text => text.split('+'));
   const high = 44, width = blank(svg, 26 + high * layers.length);
@@ -43,7 +43,7 @@ function drawHeat(svg, section, visible, act) {
     x: 0, y: 26 + high * i + high / 2 + 4 + 13 * (k - (rows[i].length - 1) / 2)}, k ? `+ ${part}` : part)));
   const tops = new Map(); // the better of two cells of the same place
   section.cells.forEach((cell, i) => {
-    const place = `${layers.indexOf(cell.layers)} ${kernels.indexOf(cell.kernel)}`, other = tops.get(place);
+    const place = `${layers.indexOf(cell.place)} ${kernels.indexOf(cell.kernel)}`, other = tops.get(place);
     if (other === undefined || (cell.scores.srocc ?? -2) > (section.cells[other].scores.srocc ?? -2)) tops.set(place, i);
   });
   const items = [];
