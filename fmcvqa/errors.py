@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -81,11 +82,13 @@ class VideoError(FmcvqaError):
     Attributes:
         stage: Where the video failed: ``open``, ``decode`` or ``features``.
         seconds: How long it had taken until then.
+        located: Whether damage is known not to lie in front of the place where it was noticed.
     """
 
     exit_code = EXIT_SOME_FAILED
     stage: str = "open"
     seconds: float = 0.0
+    located: bool = True
 
     def __init__(self, code: str, problem: str, *, found: str = "", advice: str = "") -> None:
         if code not in VIDEO_CODES:
@@ -101,6 +104,20 @@ class VideoError(FmcvqaError):
     def __str__(self) -> str:
         return f"{self.code}: {super().__str__()}"
 
+
+class Damage(NamedTuple):
+    """What is wrong with a video whose frames before the damage were used nevertheless, as was allowed.
+
+    Attributes:
+        code: One of ``DAMAGE_CODES``.
+        found: What was found, in words that name no file.
+    """
+
+    code: str
+    found: str
+
+
+DAMAGE_CODES = ("E_CORRUPT", "E_TRUNCATED")  # what a video may have and be used in part; anything else is a failure
 
 VIDEO_CODES = {
     "E_NOT_FOUND": "no such file, or a broken link",

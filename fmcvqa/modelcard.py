@@ -54,7 +54,7 @@ def _facts(record: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, st
     data = card.get("dataset", {})
     numbers = sum(array.size for array in arrays.values())
     facts = {
-        "trained on": f"{data['videos']} videos of {data['name']}" if data else "",
+        "trained on": f"{data['videos']} videos of {data['name']}{_damaged(data)}" if data else "",
         "network": f"{record['backbone']} up to {', '.join(recipe['taps'])}; {_origin(card.get('trunk', {}))}",
         "network's fingerprint": recipe["weights"],
         "regressor": _regressor(card),
@@ -63,6 +63,11 @@ def _facts(record: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, st
         "file": f"format {record['format']}, {numbers:,} numbers",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _damaged(data: Mapping[str, Any]) -> str:
+    count = data.get("damaged", 0)
+    return f", {count} of them damaged and used up to the damage" if count else ""
 
 
 def _origin(trunk: Mapping[str, Any]) -> str:

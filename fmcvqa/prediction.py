@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fmcvqa.errors import VideoError
+from fmcvqa.errors import Damage, VideoError
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ class Prediction:
         timeline: A score per second; None where it was not asked for, or the file has neither presentation times nor
             a frame rate.
         error: Why there is no score.
+        damage: What is wrong with the clip behind the frames that were pooled, where that was allowed: the score is of
+            these frames alone. None for a whole clip.
     """
 
     path: Path
@@ -122,6 +124,7 @@ class Prediction:
     frames: int = 0
     timeline: tuple[Window, ...] | None = None
     error: VideoError | None = None
+    damage: Damage | None = None
 
     @property
     def code(self) -> str | None:
@@ -143,6 +146,7 @@ class Prediction:
             if unlike is None
             else {"flag": unlike.flag, "distance": unlike.distance, "reasons": list(unlike.reasons)},
             "frames": self.frames,
+            "damage": None if self.damage is None else self.damage._asdict(),
             "timeline": None if self.timeline is None else [asdict(window) for window in self.timeline],
         }
 
@@ -150,6 +154,7 @@ class Prediction:
     def from_dict(cls, row: Mapping[str, Any]) -> Prediction:
         """The prediction whose :meth:`to_dict` was kept; an error has only its code and text."""
         interval, unlike, timeline = row["interval"], row["unlike"], row["timeline"]
+        damage = row.get("damage")  # rows from before there was an allowance have none
         return cls(
             Path(row["path"]),
             row["score"],
@@ -160,4 +165,5 @@ class Prediction:
             row["frames"],
             None if timeline is None else tuple(Window(**window) for window in timeline),
             None if row["code"] is None else VideoError(row["code"], row["error"].removeprefix(f"{row['code']}: ")),
+            None if damage is None else Damage(**damage),
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fmcvqa.data.decoding import make_decoder
+from fmcvqa.data.decoding import OnDamage, make_decoder
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, FmcvqaError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
@@ -67,7 +67,7 @@ class VideoQualityModel:
         """The clip's score, in the units of :attr:`scale`; :meth:`predict_many` says more about it.
 
         Raises:
-            VideoError: If the clip cannot be read.
+            VideoError: If the clip cannot be read, or is damaged.
         """
         [prediction] = self.predict_many([clip], num_workers=0, progress=False)
         if prediction.error is not None:
@@ -80,6 +80,7 @@ class VideoQualityModel:
         *,
         timeline: bool = False,
         stride: int | None = None,
+        damage: OnDamage = "reject",
         num_workers: int = 1,
         trainer: dict[str, Any] | None = None,
         progress: bool = True,
@@ -92,6 +93,8 @@ class VideoQualityModel:
             timeline: Score each second of a clip too, in the same pass; the clip's own score does not change.
             stride: Use every how-manieth frame; that of the training features where None. More is faster, and the
                 score another.
+            damage: ``reject`` gives a damaged clip no score, whatever the training features allowed; ``mark`` scores
+                its frames before the damage, if there are any, and the prediction says so.
             num_workers: Decoding child processes; 0 decodes in this process.
             trainer: More arguments of ``lightning.Trainer``, such as ``accelerator``.
             progress: Whether to show a bar on stderr.
@@ -100,7 +103,7 @@ class VideoQualityModel:
         Raises:
             ConfigError: If the stride is below 1, or another than that of features with the pool ``delta``.
         """
-        recipe = self.recipe if stride is None else replace(self.recipe, stride=stride)
+        recipe = replace(self.recipe, stride=self.recipe.stride if stride is None else stride, damage=damage)
         if "delta" in recipe.pools and recipe.stride != self.recipe.stride:
             raise ConfigError(
                 f"stride {stride}: this model looks at the change from one frame to the next, "
@@ -167,6 +170,7 @@ class VideoQualityModel:
             percentile=None if known is None else known.percentile(score),
             unlike=Unlikeness.of(score, self.scale, None if around is None else float(around.distance(blocks)[0])),
             frames=pooled.frames,
+            damage=pooled.damage,
         )
 
     def save(self, path: str | Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from barcode import Image, write_clip
 
 from fmcvqa.data.decoding import PyAVDecoder
-from fmcvqa.errors import VideoError
+from fmcvqa.data.decoding.salvage import SalvagingDecoder
+from fmcvqa.errors import DAMAGE_CODES, VideoError
 
 SECTOR = 512
 
@@ -122,9 +123,25 @@ def source(folder: Path, name: str) -> Path:
     return path if path.exists() else write_clip(path, moving(48), **{**CONTAINERS, **OTHERS}[name])
 
 
+def digest(frame: Image) -> bytes:
+    """Of one frame."""
+    return hashlib.sha256(frame.tobytes()).digest()
+
+
 def digests(path: Path) -> list[bytes]:
     """A digest of each frame; raises like the decoder."""
-    return [hashlib.sha256(frame.tobytes()).digest() for _, frame in PyAVDecoder().frames(path)]
+    return [digest(frame) for _, frame in PyAVDecoder().frames(path)]
+
+
+def salvaged(path: Path) -> tuple[list[bytes], VideoError | None]:
+    """A digest of each frame that is used where damage is allowed, and what is wrong behind them."""
+    given: list[bytes] = []
+    try:
+        for _, frame in SalvagingDecoder().frames(path):
+            given.append(digest(frame))
+    except VideoError as error:
+        return given if error.located and error.code in DAMAGE_CODES else [], error
+    return given, None
 
 
 def outcome(path: Path, whole: list[bytes]) -> str:
@@ -133,6 +150,13 @@ def outcome(path: Path, whole: list[bytes]) -> str:
         return "harmless" if digests(path) == whole else "missed"
     except VideoError:
         return "found"
+
+
+def cut_clip(path: Path, whole: Path | None = None, *, keep: float = 0.7) -> Path:
+    """A clip of 48 frames, or ``whole``, that ends early with many of its frames; Matroska or transport stream."""
+    data = (whole or write_clip(path, moving(48))).read_bytes()
+    path.write_bytes(data[: int(len(data) * keep) | 1])  # never between two transport packets, where nothing tells
+    return path
 
 
 def tally(folder: Path, name: str, kind: str, seeds: range) -> Counter[str]:

@@ -81,11 +81,12 @@ def video_features(
     crop: int,
     *,
     stride: int = 1,
+    first: int | None = None,
     normalisation: str = "none",
     pools: Sequence[str] = ("mean", "max"),
 ) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
-    """{(tap, pool): [d]} of one clip, every frame's vector kept until the end."""
-    frames = [tap_maps(network, preprocess(frame, resize, crop), taps) for frame in read_frames(path)[::stride]]
+    """{(tap, pool): [d]} of one clip or its ``first`` frames, every frame's vector kept until the end."""
+    frames = [tap_maps(network, preprocess(frame, resize, crop), taps) for frame in read_frames(path)[:first:stride]]
     out = {}
     for tap in taps:
         stacked = np.stack([vector(maps[tap], normalisation) for maps in frames])

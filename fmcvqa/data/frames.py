@@ -23,12 +23,13 @@ from fmcvqa.data.decoding import (
     DecodedChunk,
     DecodePool,
     Decoder,
+    OnDamage,
     TorchCodecDecoder,
     make_decoder,
 )
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import ConfigError, DatasetError, VideoError
+from fmcvqa.errors import ConfigError, Damage, DatasetError, VideoError
 
 Stream = Generator["FrameBatch", None, None]
 
@@ -42,8 +43,10 @@ class FrameBatch:
         frame_indices: Index of each frame in the video, in presentation order; our decoders give a ``FrameIndex``,
             whose ``seconds`` say when the frame is shown.
         video_id: The video's id.
-        last: Whether this is the video's last chunk; it comes only if the whole video was read without damage.
+        last: Whether this is the video's last chunk; it comes only if the whole video was read without damage, or
+            if damage is marked.
         reader: The library that read the video, ``pyav`` or ``decord``.
+        damage: With the last chunk, the damage that ended the video, where that is marked.
     """
 
     frames: torch.Tensor
@@ -51,6 +54,7 @@ class FrameBatch:
     video_id: str
     last: bool
     reader: str = ""
+    damage: Damage | None = None
 
 
 class VideoFrameDataModule(lightning.LightningDataModule):
@@ -76,6 +80,8 @@ class VideoFrameDataModule(lightning.LightningDataModule):
             moment. Without it the first bad video raises.
         chunk_bytes: At most so many bytes of uint8 frames a batch.
         accept: Asked with its id just before a video is read; False leaves it out. Without it all are read.
+        damage: ``reject`` makes a damaged video fail; ``mark`` ends it with its last good frame, marked, if it has one
+            (read by PyAV in one thread, whatever the decoder).
 
     Raises:
         DatasetError: If two videos have the same id.
@@ -97,6 +103,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         on_failure: Callable[[str, VideoError], None] | None = None,
         chunk_bytes: int = CHUNK_BYTES,
         accept: Callable[[str], bool] | None = None,
+        damage: OnDamage = "reject",
     ) -> None:
         super().__init__()
         self.videos = _with_ids(videos)
@@ -109,6 +116,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
             timeout_seconds=timeout_seconds,
             video_seconds=video_seconds,
             memory_bytes=memory_bytes,
+            damage=damage,
         )
         if num_workers and isinstance(self.pool.decoder, TorchCodecDecoder) and self.pool.decoder.on_device:
             problem = f"num_workers is {num_workers}, but a decoder that leaves frames on the GPU runs in this process"
@@ -163,7 +171,8 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         with closing(self.pool.decode(videos)) as items:
             for item in items:
                 if isinstance(item, DecodedChunk):
-                    yield FrameBatch(_to_tensor(item), item.frame_indices, item.video_id, item.last, item.reader)
+                    about = item.frame_indices, item.video_id, item.last, item.reader, item.damage
+                    yield FrameBatch(_to_tensor(item), *about)
                 elif self.on_failure is None:
                     raise item.error
                 else:

@@ -19,7 +19,7 @@ from fmcvqa.data.decoding import MEMORY_BYTES, VIDEO_SECONDS, DecodePool, Decode
 from fmcvqa.data.frames import FrameBatch, VideoFrameDataModule
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import ConfigError, VideoError
+from fmcvqa.errors import ConfigError, Damage, VideoError
 from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import TapPools
 from fmcvqa.features.recipe import FeatureRecipe
@@ -39,12 +39,14 @@ class PooledFeatures:
         frames: Number of frames pooled.
         reader: Library that read them.
         blocks: ``{(tap, pool): [d]}`` in float32.
+        damage: What is wrong with the file behind these frames, where the recipe marks it.
     """
 
     video_id: str
     frames: int
     reader: str
     blocks: dict[tuple[str, str], npt.NDArray[np.float32]]
+    damage: Damage | None = None
 
     def check_finite(self) -> None:
         """Refuse features that are not finite numbers.
@@ -99,7 +101,7 @@ class GramExtractor(lightning.LightningModule):
         if not batch.last:
             return None
         del self._pools[batch.video_id]
-        return PooledFeatures(batch.video_id, pools.count, batch.reader, pools.blocks())
+        return PooledFeatures(batch.video_id, pools.count, batch.reader, pools.blocks(), batch.damage)
 
     def discard(self, video_id: str) -> None:
         """Forget a video that could not be read to its end, and what may still come of it."""
@@ -209,6 +211,7 @@ def extract_features(
         memory_bytes=memory_bytes,
         on_failure=on_failure,
         accept=accept,
+        damage=recipe.damage,
     )
     # One bar over videos instead of Lightning's bar over an unknown number of chunks.
     quiet = {

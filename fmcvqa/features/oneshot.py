@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fmcvqa.data.decoding import Decoder, make_decoder
 from fmcvqa.data.records import VideoRecord
+from fmcvqa.errors import ConfigError
 from fmcvqa.features.extractor import PooledFeatures, extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.models.trunk import Trunk
@@ -45,10 +46,13 @@ def extract(
 
     Raises:
         VideoError: If the video cannot be read.
-        ConfigError: If a tap, the backbone or the decoder is unknown.
+        ConfigError: If a tap, the backbone or the decoder is unknown, or the recipe marks damaged videos.
         WeightsError: If the weights cannot be had or do not fit.
     """
     made = replace(recipe or FeatureRecipe(), taps=tuple(taps))
+    if made.damage != "reject":
+        problem = f"recipe.damage={made.damage}, but this call gives features alone, without a place for a mark"
+        raise ConfigError(problem, advice="fmcvqa.features.extractor.extract_features")
     trunk = Trunk(backbone, made.taps, weights, batchnorm=made.batchnorm)
     found: list[PooledFeatures] = []
     extract_features(

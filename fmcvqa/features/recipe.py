@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_args
 
+from fmcvqa.data.decoding import OnDamage, check_on_damage
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.gram import NORMALISATIONS, Normalisation
@@ -19,7 +20,13 @@ from fmcvqa.models.trunk import BatchNormMode
 FORMAT = 2  # raise when the same recipe starts to give other numbers
 
 # Values that came later, with what was done before. There they are left out of keys and files, which so stay valid.
-_LATER: dict[str, Any] = {"pools": PAPER_POOLS, "normalisation": "none", "sketch": None, "sketch_seed": 0}
+_LATER: dict[str, Any] = {
+    "pools": PAPER_POOLS,
+    "normalisation": "none",
+    "sketch": None,
+    "sketch_seed": 0,
+    "damage": "reject",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class FeatureRecipe:
             frames that follow on each other among those used.
         sketch: Keep so many numbers of each tap and pool, by a count sketch of what is pooled; None keeps all.
         sketch_seed: Which sketch.
+        damage: ``reject`` makes a damaged video fail; ``mark`` makes features of its frames before the damage, if
+            there is one, and marks them.
         backbone: Network name, filled in by :meth:`bind`.
         weights: Fingerprint of the network's weights, filled in by :meth:`bind`.
         decoder: Decoder name, filled in by :meth:`bind`.
@@ -63,6 +72,7 @@ class FeatureRecipe:
     pools: tuple[str, ...] = PAPER_POOLS
     sketch: int | None = None
     sketch_seed: int = 0
+    damage: OnDamage = "reject"
     backbone: str = ""
     weights: str = ""
     decoder: str = ""
@@ -78,6 +88,7 @@ class FeatureRecipe:
         _require(self.normalisation in NORMALISATIONS, "normalisation", self.normalisation, " or ".join(NORMALISATIONS))
         _require(self.sketch is None or self.sketch >= 1, "sketch", self.sketch, "numbers from 1, or null for all")
         _require(0 <= self.sketch_seed < SEEDS, "sketch_seed", self.sketch_seed, f"0 to {SEEDS - 1}")
+        check_on_damage("recipe.damage", self.damage)
         _require(self.stride >= 1, "stride", self.stride, "a whole number from 1")
         _require(
             self.batchnorm in get_args(BatchNormMode), "batchnorm", self.batchnorm, " or ".join(get_args(BatchNormMode))

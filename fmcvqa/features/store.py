@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import StoreError
+from fmcvqa.errors import Damage, StoreError
 from fmcvqa.features.claims import Claims
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
@@ -64,13 +64,15 @@ class FeatureStore:
         slug = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")
         self.folder = Path(cache) / slug / recipe.key()[:32]
         self._to_write = 0  # of what was claimed
-        self._sources: dict[str, str] = {}  # digests of the files that verified entries were made from
+        self._records: dict[str, dict[str, Any]] = {}  # of verified entries
 
     def path(self, video_id: str) -> Path:
         """The file of one video's features."""
         return self.folder / f"{video_id}.safetensors"
 
-    def write(self, record: VideoRecord, blocks: Blocks, *, frames: int, reader: str) -> None:
+    def write(
+        self, record: VideoRecord, blocks: Blocks, *, frames: int, reader: str, damage: Damage | None = None
+    ) -> None:
         """Keep one video's pooled features.
 
         Args:
@@ -78,6 +80,7 @@ class FeatureStore:
             blocks: ``{(tap, pool): [d]}``.
             frames: Number of frames pooled.
             reader: Library that read them.
+            damage: What is wrong with the file behind these frames; kept with them.
 
         Raises:
             StoreError: If a value is not finite, or the disk refuses.
@@ -85,8 +88,10 @@ class FeatureStore:
         bad = [f"{tap}/{pool}" for (tap, pool), values in blocks.items() if not np.isfinite(values).all()]
         if bad:
             raise StoreError(f"the features of {record.id} are not finite in {', '.join(bad)}")
-        self._sources.pop(record.id, None)
-        entry = {"video": record.id, "key": self.recipe.key(), "frames": frames, "reader": reader}
+        self._records.pop(record.id, None)
+        entry: dict[str, Any] = {"video": record.id, "key": self.recipe.key(), "frames": frames, "reader": reader}
+        if damage is not None:
+            entry["damage"] = damage._asdict()
         arrays = {f"{tap}/{pool}": np.asarray(values, np.float32) for (tap, pool), values in blocks.items()}
         need = sum(array.nbytes for array in arrays.values())
         source = asdict(SourceStamp.of(record.path))
@@ -134,9 +139,19 @@ class FeatureStore:
 
     def source_digest(self, video_id: str) -> str:
         """SHA-256 of the video file an entry was made from."""
-        if video_id not in self._sources:
-            self._sources[video_id] = self.read(video_id)[1]["source"]["sha256"]
-        return self._sources[video_id]
+        return str(self._record(video_id)["source"]["sha256"])
+
+    def damaged(self, video_ids: Iterable[str]) -> dict[str, Damage]:
+        """Those of the videos whose features are marked, and with what; only ``recipe.damage=mark`` makes such."""
+        if self.recipe.damage != "mark":
+            return {}
+        marks = {video_id: self._record(video_id).get("damage") for video_id in video_ids}
+        return {video_id: Damage(**mark) for video_id, mark in marks.items() if mark is not None}
+
+    def _record(self, video_id: str) -> dict[str, Any]:
+        if video_id not in self._records:
+            self._records[video_id] = self.read(video_id)[1]
+        return self._records[video_id]
 
     def missing(self, records: Iterable[VideoRecord]) -> list[VideoRecord]:
         """The videos without a whole, verified entry made from the file as it is now."""
@@ -147,7 +162,7 @@ class FeatureStore:
             _, entry = self.read(record.id)
         except (KeyError, DamagedError):
             return False
-        self._sources[record.id] = entry["source"]["sha256"]
+        self._records[record.id] = entry
         return SourceStamp(**entry["source"]).matches(record.path)
 
     def claims(self, records: Sequence[VideoRecord]) -> Claims:

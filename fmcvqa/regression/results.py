@@ -19,9 +19,12 @@ SPLITS_NAME = "splits.json"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn")
 
 
-def dataset_card(name: str, *, videos: int, mos_range: tuple[float, float], stand_in: bool) -> dict[str, Any]:
-    """What a result says of a dataset; ``stand_in`` marks a synthetic one."""
-    return {"name": name, "stand_in": stand_in, "videos": videos, "mos_range": list(mos_range)}
+def dataset_card(
+    name: str, *, videos: int, mos_range: tuple[float, float], stand_in: bool, damaged: int = 0
+) -> dict[str, Any]:
+    """What a result says of a dataset; ``stand_in`` marks a synthetic one, ``damaged`` counts videos used in part."""
+    card = {"name": name, "stand_in": stand_in, "videos": videos, "mos_range": list(mos_range)}
+    return card | ({"damaged": damaged} if damaged else {})  # left out, results of whole videos keep their keys
 
 
 def build_result(

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fmcvqa import __version__
+from fmcvqa.data.decoding import OnDamage
 from fmcvqa.errors import VIDEO_CODES
 from fmcvqa.prediction import Prediction, Scale
 from fmcvqa.report.frames import Glimpse, pictures
@@ -76,7 +77,8 @@ def clips_page(
     """
     scored = {str(row): one.path for row, one in enumerate(predictions) if one.error is None}
     wanted = dict(list(scored.items())[:MOST_WITH_FRAMES])
-    frames = pictures(wanted, FRAMES, num_workers=num_workers, progress=progress)
+    damage: OnDamage = "mark" if any(one.damage for one in predictions) else "reject"
+    frames = pictures(wanted, FRAMES, num_workers=num_workers, progress=progress, damage=damage)
     clips = [
         Shown(f"clip-{row}", one, frames.get(str(row), []), _player(one, folder)) for row, one in enumerate(predictions)
     ]
@@ -103,6 +105,13 @@ def _player(prediction: Prediction, folder: Path) -> str | None:
     return quote(os.fsencode(os.path.relpath(path, folder)))  # relative: page and clips can move together
 
 
+def _kinds(one: Prediction) -> list[str]:
+    if one.error:
+        return ["failed"]
+    like = "unlike" if one.unlike and one.unlike.flag else "alike"
+    return [like, *(["damaged"] if one.damage else [])]
+
+
 def _charted(clip: Shown) -> dict[str, Any]:
     one = clip.prediction
     windows = [{"start": w.start, "end": w.end, "score": round(w.score, 4)} for w in one.timeline or ()]
@@ -110,6 +119,6 @@ def _charted(clip: Shown) -> dict[str, Any]:
         "anchor": clip.anchor,
         "name": str(one.path),
         "score": None if one.score is None else round(one.score, 4),
-        "kind": "failed" if one.error else "unlike" if one.unlike and one.unlike.flag else "alike",
+        "kinds": _kinds(one),
         "timeline": windows,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fmcvqa.report import grid
 from fmcvqa.report.groups import Group
-from fmcvqa.report.notes import banner, mapping_text
+from fmcvqa.report.notes import banner, damage_notes, mapping_text
 from fmcvqa.report.published import TABLE_3_NOTES, PublishedCross, published_cross
 from fmcvqa.report.results import CellResult
 
@@ -70,6 +70,7 @@ def build_cross_table(groups: Sequence[Group]) -> CrossTable:
         "RMSE is in MOS units of the target, after the straight line between the ends of both rating scales.",
         *(f"{group.title}, {group.first.name}: protocol {group.protocol_text}." for group in groups),
     ]
+    notes += dict.fromkeys(note for group in groups for note in damage_notes(group))
     cells = max(len(direction.ours) for direction in directions)
     if cells > 1:
         notes.append(f"k={cells} cells were compared on the same target videos, so the best one's score is optimistic.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fmcvqa.data.decoding import DecodePool, Decoder, FailedVideo, PyAVDecoder
+from fmcvqa.data.decoding import DecodePool, Decoder, FailedVideo, OnDamage, PyAVDecoder
 from fmcvqa.data.decoding.base import Frame
+from fmcvqa.data.decoding.salvage import salvaging
+from fmcvqa.errors import VideoError
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,23 @@ class Glimpse:
         whenever there are more than enough.
 
         Raises:
-            VideoError: If the file turns out unreadable or damaged in the part that is read.
+            VideoError: If the file turns out unreadable or damaged in the part that is read; after the frames before
+                the damage.
         """
         kept: list[tuple[int, Frame]] = []
-        step = stride
-        for index, frame in islice(self.inner.frames(path), self.most):
-            if index % step == 0:
-                kept.append((index, shrunk(frame, self.width)))
-            if len(kept) > 8 * self.count:
-                step, kept = 2 * step, kept[::2]
+        step, wrong = stride, None
+        try:
+            for index, frame in islice(self.inner.frames(path), self.most):
+                if index % step == 0:
+                    kept.append((index, shrunk(frame, self.width)))
+                if len(kept) > 8 * self.count:
+                    step, kept = 2 * step, kept[::2]
+        except VideoError as error:
+            wrong = error
         count = min(self.count, len(kept))
         yield from (kept[int((part + 0.5) * len(kept) / count)] for part in range(count))
+        if wrong is not None:
+            raise wrong
 
 
 def shrunk(frame: Frame, width: int) -> Frame:
@@ -81,7 +89,12 @@ def data_uri(frame: Frame) -> str:
 
 
 def pictures(
-    videos: Mapping[str, Path], glimpse: Glimpse, *, num_workers: int = 1, progress: bool = False
+    videos: Mapping[str, Path],
+    glimpse: Glimpse,
+    *,
+    num_workers: int = 1,
+    progress: bool = False,
+    damage: OnDamage = "reject",
 ) -> dict[str, list[str]]:
     """Frames of videos as JPEGs inside the page, decoded in child processes; a video that cannot be read has none.
 
@@ -90,8 +103,11 @@ def pictures(
         glimpse: How many frames, and how large.
         num_workers: Decoding child processes.
         progress: Whether to show a bar on stderr.
+        damage: ``mark`` shows the frames before the damage of a damaged video.
     """
-    pool = DecodePool(glimpse, num_workers=num_workers, chunk_frames=glimpse.count)
+    if damage == "mark":
+        glimpse = replace(glimpse, inner=salvaging(glimpse.inner))
+    pool = DecodePool(glimpse, num_workers=num_workers, chunk_frames=glimpse.count, damage=damage)
     found: dict[str, list[str]] = {}
     with tqdm(total=len(videos), desc="frames", unit="video", leave=False, disable=not progress) as bar:
         for item in pool.decode(list(videos.items())):

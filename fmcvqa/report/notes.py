@@ -45,6 +45,7 @@ def table_notes(
         f"{first.dataset.videos} videos, MOS on a scale from {low:g} to {high:g}. Protocol: {group.protocol_text}.",
         "The standard deviation is that from split to split: not the error of the median, nor that of a difference "
         "between two cells, which share their splits.",
+        *damage_notes(group),
         *_interval_notes(group.results),
         f"PLCC is raw; PLCC mapped follows a 4-parameter logistic {mapping_text(group)}. RMSE is in MOS units.",
         *_selection_notes(len(group.results), selection),
@@ -56,6 +57,16 @@ def table_notes(
         notes.append(f"Published: {published.title} of the paper, median of 100 splits, without spread.")
         notes += published.notes
     return tuple(notes)
+
+
+def damage_notes(group: Group) -> list[str]:
+    """How many videos of each set are damaged and were used in part; nothing where all are whole."""
+    cards = [card for card in (group.first.dataset, group.first.target) if card is not None and card.damaged]
+    return [
+        f"{card.damaged} of the {card.videos} videos of {card.name} are marked as damaged: their features are of the "
+        "frames before the damage (recipe.damage=mark)."
+        for card in cards
+    ]
 
 
 def _interval_notes(results: Sequence[CellResult]) -> list[str]:

@@ -60,12 +60,21 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """Which videos: ``mos_range`` is the range of the rating scale; ``stand_in`` marks a synthetic set."""
+    """Which videos.
+
+    Attributes:
+        name: Of the set.
+        stand_in: Whether it is synthetic.
+        videos: How many.
+        mos_range: Of the rating scale.
+        damaged: How many of them are damaged and were used in part.
+    """
 
     name: str
     stand_in: bool
     videos: int
     mos_range: tuple[float, float]
+    damaged: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,8 @@ class CellResult:
 
 def _dataset(reader: Reader) -> DatasetCard:
     stand_in = reader.typed("stand_in", bool, "true or false")
-    return DatasetCard(reader.text("name"), stand_in, reader.count("videos"), reader.pair("mos_range"))
+    damaged = reader.count("damaged") if "damaged" in reader.value else 0
+    return DatasetCard(reader.text("name"), stand_in, reader.count("videos"), reader.pair("mos_range"), damaged)
 
 
 def _cell(reader: Reader) -> Cell:

@@ -47,7 +47,8 @@ def run(cfg: DictConfig) -> float:
     store = extraction.ensure(dataset.name, records)
     if speaks():
         part = f" (shard {cfg.shard})" if cfg.shard else ""
-        print(f"{len(records)} videos of {dataset.name}{part}: features in {store.folder}")
+        noted = _noted(len(store.damaged(record.id for record in records)))
+        print(f"{len(records)} videos of {dataset.name}{part}{noted}: features in {store.folder}")
     return float(len(records))
 
 
@@ -92,7 +93,9 @@ class Extraction:
         if missing:
             self._share(store, missing, failures)
             failures = gathered(failures)
-        _write_failures(failures, done=len(records) - len(failures))
+        failed = {failure["id"] for failure in failures}
+        kept = [record.id for record in records if record.id not in failed]
+        _write_failures(failures, done=len(kept), marked=len(store.damaged(kept)) if failures else 0)
         return store
 
     def _share(self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, Any]]) -> None:
@@ -117,7 +120,11 @@ class Extraction:
         by_id = {record.id: record for record in missing}
 
         def done(pooled: PooledFeatures) -> None:
-            store.write(by_id[pooled.video_id], pooled.blocks, frames=pooled.frames, reader=pooled.reader)
+            record, damage = by_id[pooled.video_id], pooled.damage
+            store.write(record, pooled.blocks, frames=pooled.frames, reader=pooled.reader, damage=damage)
+            if damage is not None:
+                used = f"its first {pooled.frames} frames are used"
+                log.warning("%s is marked as damaged, %s: %s: %s", record.path, used, *damage)
             claims.drop(pooled.video_id)
 
         def failed(video_id: str, error: VideoError) -> None:
@@ -149,7 +156,7 @@ class Extraction:
         )
 
 
-def _write_failures(failures: list[dict[str, Any]], done: int) -> None:
+def _write_failures(failures: list[dict[str, Any]], *, done: int, marked: int) -> None:
     path = job_folder() / FAILURES
     if speaks():
         path.unlink(missing_ok=True)
@@ -161,9 +168,13 @@ def _write_failures(failures: list[dict[str, Any]], done: int) -> None:
     more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
     raise SomeFailedError(
         f"{len(failures)} of {done + len(failures)} videos could not be read: {named}{more}",
-        found=f"the features of the other {done} are kept",
+        found=f"the features of the other {done} are kept" + _noted(marked),
         advice=f"mend or remove the files named in {path}, then the same command again",
     )
+
+
+def _noted(marked: int) -> str:
+    return f", {marked} marked as damaged" if marked else ""
 
 
 def _ready(trunk: Trunk, precision: str, compiled_frames: int) -> InferenceTrunk:

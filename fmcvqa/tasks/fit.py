@@ -12,7 +12,6 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from fmcvqa import __version__
-from fmcvqa.data.records import VideoDataset
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.hub import local_weights
@@ -67,10 +66,11 @@ def run(cfg: DictConfig) -> float:
     result = _result(cfg, inputs, evaluation, folder)
     report = f"report: {write_report(folder, folder).groups[0].table_md}" if cfg.report else f"result: {result}"
     track_model(tracker, model.card, output, folder, cfg.name)
+    marked = f" ({inputs.labelled.damaged} marked as damaged)" if inputs.labelled.damaged else ""
     srocc: dict[str, Any] = evaluation.scores["srocc"]
     print(
         f"{output} ({output.stat().st_size / 1e6:.1f} MB): {'+'.join(cell.layers)} {cell.kernel} on "
-        f"{len(inputs.labelled.ids)} videos of {inputs.dataset.name}; "
+        f"{len(inputs.labelled.ids)} videos of {inputs.dataset.name}{marked}; "
         f"cross-validated SROCC {srocc['median']:.4f} (std {srocc['std']:.4f})\n"
         f"{report}; fmcvqa info {output} shows the model's card"
     )
@@ -88,7 +88,7 @@ def _fitted(
     card = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": cfg.licence,
-        "dataset": _dataset_card(dataset, len(features)),
+        "dataset": inputs.cards[0],
         "trunk": {"weights": _weights_name(str(cfg.model.weights)), "seed": cfg.model.seed} | _parent(cfg),
         "cell": chosen.as_dict(),
         "protocol": evaluation.protocol,
@@ -105,15 +105,6 @@ def _fitted(
         Calibration.of(mos, evaluation.tested),
         fit_training_set(features, chosen.blocks),
     )
-
-
-def _dataset_card(dataset: VideoDataset, videos: int) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "stand_in": dataset.stand_in,
-        "videos": videos,
-        "mos_range": list(dataset.mos_range),
-    }
 
 
 def _weights_name(weights: str) -> str:

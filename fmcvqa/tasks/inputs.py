@@ -88,7 +88,13 @@ class Inputs:
         """What a result says of the training set and, across datasets, of the tested one."""
         every = [(self.dataset, self.labelled), *([self.target] if self.target else [])]
         return [
-            dataset_card(dataset.name, videos=len(labelled.ids), mos_range=dataset.mos_range, stand_in=dataset.stand_in)
+            dataset_card(
+                dataset.name,
+                videos=len(labelled.ids),
+                mos_range=dataset.mos_range,
+                stand_in=dataset.stand_in,
+                damaged=labelled.damaged,
+            )
             for dataset, labelled in every
         ]
 

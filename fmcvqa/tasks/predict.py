@@ -8,9 +8,9 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from fmcvqa.data.decoding import make_decoder
+from fmcvqa.data.decoding import OnDamage, make_decoder
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
 from fmcvqa.hub import local_model
 from fmcvqa.prediction import Prediction
@@ -39,6 +39,8 @@ def main(argv: Sequence[str]) -> int:
     _print(predictions, model, options)
     if options.html:
         _write_page(predictions, model, options, argv)
+    if marked := sum(prediction.damage is not None for prediction in predictions):
+        _say(f"{counted(marked, 'clip')} marked as damaged: scored by the frames before the damage")
     failed = [prediction.error for prediction in predictions if prediction.error is not None]
     for error in failed:
         print(coloured(f"error: {error}", "red", sys.stderr), file=sys.stderr)
@@ -70,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="use every Nth frame: faster, and another score (default: the model's)",
     )
+    parser.add_argument(
+        "--damage",
+        choices=get_args(OnDamage),
+        default="reject",
+        help="what a damaged clip gets: no score, or that of its frames before the damage, marked (default: reject)",
+    )
     parser.add_argument("--timeline", action="store_true", help="a score for each second too")
     parser.add_argument(
         "--out",
@@ -92,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _score(model: VideoQualityModel, clips: Sequence[Clip], options: argparse.Namespace) -> list[Prediction]:
     """Predictions in the order of the clips; what an earlier run has kept is not scored again."""
-    kept = ScoreFile(options.out, _made_by(model, options)) if options.out else None
+    kept = ScoreFile(options.out, _made_by(model, options), damage=options.damage) if options.out else None
     found: dict[Path, Prediction] = {}
     for clip in clips:
         known = (
@@ -116,6 +124,7 @@ def _score(model: VideoQualityModel, clips: Sequence[Clip], options: argparse.Na
         left,
         timeline=options.timeline,
         stride=options.stride,
+        damage=options.damage,
         num_workers=options.workers,
         progress=sys.stderr.isatty(),
         done=done,

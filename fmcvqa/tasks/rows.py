@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from fmcvqa.prediction import Prediction
 from fmcvqa.tasks.terminal import coloured
 
-COLUMNS = ("path", "score", "low", "high", "percentile", "unlike", "distance", "frames", "code", "timeline")
+COLUMNS = ("path", "score", "low", "high", "percentile", "unlike", "distance", "frames", "code", "timeline", "damage")
 _HEADER = ("clip", "score", "90 % interval", "better than", "")
 
 
 def table(predictions: Sequence[Prediction]) -> str:
-    """One line per clip under a header; what is unlike the training set or failed says so, in colour on a terminal."""
+    """One line per clip under a header; what is damaged, unlike the training set or failed says so, in colour."""
     cells = [_cells(prediction) for prediction in predictions]
     widths = [max(len(row[at]) for row in [_HEADER, *cells]) for at in range(len(_HEADER) - 1)]
     lines = [_line(_HEADER, widths)]
     for prediction, row in zip(predictions, cells, strict=True):
-        colour = "red" if prediction.error else "yellow" if prediction.unlike and prediction.unlike.flag else ""
+        doubtful = prediction.damage or (prediction.unlike and prediction.unlike.flag)
+        colour = "red" if prediction.error else "yellow" if doubtful else ""
         line = _line(row, widths)
         lines.append(coloured(line, colour, sys.stdout) if colour else line)
         if prediction.timeline is not None:
@@ -44,10 +45,14 @@ def _cells(prediction: Prediction) -> tuple[str, ...]:
         f"{prediction.score:.3f}",
         "-" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}",
         "-" if place is None else f"{place:.0f} %",
-        "; ".join(["unlike the training set", *prediction.unlike.reasons])
-        if prediction.unlike and prediction.unlike.flag
-        else "",
+        "; ".join(_doubts(prediction)),
     )
+
+
+def _doubts(prediction: Prediction) -> list[str]:
+    damage, unlike = prediction.damage, prediction.unlike
+    marked = [f"damaged ({damage.code}), {prediction.frames} frames used"] if damage else []
+    return marked + (["unlike the training set", *unlike.reasons] if unlike and unlike.flag else [])
 
 
 def comma_separated(predictions: Sequence[Prediction]) -> str:
@@ -69,6 +74,7 @@ def comma_separated(predictions: Sequence[Prediction]) -> str:
                 one.frames,
                 one.code,
                 timeline and ";".join(repr(window.score) for window in timeline),
+                one.damage and one.damage.code,
             ]
         )
     return text.getvalue().rstrip("\r\n")

@@ -1,7 +1,7 @@
 """The file of ``fmcvqa predict --out``: one JSON line per clip, each safe on the disk as soon as it is there.
 
 A later run with the same model and settings takes over the scores of clips whose content has not changed, and tries
-failed ones again.
+failed ones again. Whether damaged clips are allowed is no such setting: the others have the same score either way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fmcvqa.data.decoding import OnDamage
 from fmcvqa.errors import ConfigError, FmcvqaError
 from fmcvqa.features.store import SourceStamp
 from fmcvqa.prediction import Prediction
@@ -28,13 +29,14 @@ class ScoreFile:
     Args:
         path: The file; it need not exist.
         made_by: What decides about a score: the model file's SHA-256, the decoder, the settings.
+        damage: ``mark`` where scores of damaged clips are taken over too.
 
     Raises:
         ConfigError: If the file holds something else, or scores that were made by something else.
     """
 
-    def __init__(self, path: Path, made_by: dict[str, Any]) -> None:
-        self.path, self._made_by = path, made_by
+    def __init__(self, path: Path, made_by: dict[str, Any], damage: OnDamage = "reject") -> None:
+        self.path, self._made_by, self._damage = path, made_by, damage
         self._rows: dict[str, Row] = {str(row["path"]): row for row in self._read()}
         self._write()  # without the rest of a line that a killed run may have left
 
@@ -47,7 +49,8 @@ class ScoreFile:
             same = SourceStamp(**row["source"]).matches(path)
         except OSError:
             return None
-        return Prediction.from_dict(row) if same else None
+        known = Prediction.from_dict(row)
+        return known if same and (known.damage is None or self._damage == "mark") else None
 
     def add(self, prediction: Prediction) -> None:
         """Keep a prediction; it is on the disk when this returns.

@@ -34,6 +34,7 @@ class LabelledFeatures:
         identity: SHA-256 that changes with any feature or label.
         read: Reads the features, rows in the order of ``ids``.
         origin: Folder in the store, or file, that holds them.
+        damaged: How many videos are marked as damaged.
     """
 
     ids: list[str]
@@ -41,6 +42,7 @@ class LabelledFeatures:
     identity: str
     read: Callable[[], FeatureMatrix]
     origin: Path
+    damaged: int = 0
 
 
 class FeatureSource(Protocol):
@@ -106,7 +108,7 @@ class StoreFeatures:
             matrix = store.load(ids, *blocks)
             return matrix.sketched(self.sketch, self.sketch_seed) if later and self.sketch else matrix
 
-        return LabelledFeatures(ids, mos, identity, read, store.folder)
+        return LabelledFeatures(ids, mos, identity, read, store.folder, len(store.damaged(ids)))
 
     def _sketched_later(self, recipe: FeatureRecipe) -> bool:
         """Whether what is stored is still to be sketched."""

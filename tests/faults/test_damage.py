@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from barcode import write_clip
-from damage import CONTAINERS, LARGE, OTHERS, VPX, X265, digests, moving, tally
+from damage import CONTAINERS, LARGE, OTHERS, VPX, X265, damaged, digests, moving, salvaged, source, tally
 
 pytestmark = pytest.mark.faults
 
@@ -66,6 +66,25 @@ def test_small_damage(name: str, folder: Path, figure: Callable[[str], None]) ->
         tried = found["found"] + found["missed"]
         figure(f"{kind}: {found['found']} of {tried}, harmless {found['harmless']}")
         assert found["found"] >= least * tried, kind
+
+
+@pytest.mark.parametrize("name", {**CONTAINERS, **OTHERS})
+def test_what_is_used_of_damaged_files(name: str, folder: Path, figure: Callable[[str], None]) -> None:
+    """The frames in front of the damage, and none that is not as it was."""
+    data, whole = source(folder, name).read_bytes(), digests(source(folder, name))
+    path = folder / f"part_{name}"
+    counts: Counter[str] = Counter()
+    for kind in (*LARGE, "burst"):
+        for seed in range(100):
+            path.write_bytes(damaged(data, kind, seed))
+            given, error = salvaged(path)
+            if error is not None:
+                counts["refused"] += 1
+                counts["used"] += bool(given)
+                counts["frames"] += len(given)
+                counts["wrong"] += given != whole[: len(given)]
+    figure(f"{counts['used']} of {counts['refused']}, {counts['frames']} frames; not as they were in {counts['wrong']}")
+    assert counts["wrong"] <= 0.01 * counts["used"]
 
 
 def test_healthy_clips_are_read(folder: Path, figure: Callable[[str], None]) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import reference
 import torch
+from barcode import write_clip
+from damage import cut_clip, moving
 from tiny import TAPS, clip, damage
 
 from fmcvqa.data.decoding import PyAVDecoder
@@ -193,6 +195,19 @@ def test_a_bad_video_raises_or_is_told_and_the_others_go_on(
     assert told == [("bad", "E_CORRUPT")]
     assert found.keys() == {"b", "c"}
     assert difference(found["c"].blocks, extract(records[2:], trunk)["c"].blocks) <= 1e-6
+
+
+def test_a_damaged_video_gives_the_features_of_its_good_frames(trunk: Trunk, tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mkv", moving(48))
+    record = VideoRecord("cut", cut_clip(tmp_path / "cut.mkv", whole), 3.0)
+    recipe = replace(RECIPE, damage="mark", pools=POOLS)
+    runs = [extract([record], trunk, recipe, num_workers=workers)["cut"] for workers in (0, 1)]
+    for pooled in runs:
+        assert pooled.damage is not None and pooled.damage.code == "E_TRUNCATED"
+        assert all(np.array_equal(values, pooled.blocks[block]) for block, values in runs[0].blocks.items())
+    network = load_backbone("squeezenet1_1", "none")
+    slow = reference.video_features(whole, network, TAPS, 64, 48, first=runs[0].frames, pools=POOLS)
+    assert difference(runs[0].blocks, slow) < 1e-4
 
 
 def test_features_that_are_not_finite_fail_by_name(records: list[VideoRecord]) -> None:

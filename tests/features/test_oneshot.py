@@ -33,6 +33,11 @@ def test_its_errors_are_those_of_the_parts(tmp_path: Path) -> None:
         extract(tmp_path / "none.mp4", ["Mixed_5b"], backbone="squeezenet1_1", weights="none")
 
 
+def test_what_is_to_be_marked_needs_a_place_for_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"recipe\.damage=mark, but this call gives features alone"):
+        extract(tmp_path / "none.mp4", TAPS, backbone="squeezenet1_1", recipe=FeatureRecipe(damage="mark"))
+
+
 def test_the_functions_are_pure() -> None:
     maps = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # one frame, two channels of 1 x 2
     before = maps.clone()

@@ -24,6 +24,7 @@ OTHER: dict[str, Any] = {
     "pools": ("mean", "max", "std"),
     "sketch": 512,
     "sketch_seed": 1,
+    "damage": "mark",
     "backbone": "resnet50",
     "weights": "cd34",
     "decoder": "decord",
@@ -42,7 +43,7 @@ def test_keys_from_before_there_were_more_settings_still_hold() -> None:
     assert replace(BOUND, resize=None, stride=2).key() == (
         "413f6dfe37afdb1d5456af2064a71591da7ec88cb9c1cc08fc6fe7e2b230472e"
     )
-    later = {"pools", "normalisation", "sketch", "sketch_seed"}
+    later = {"pools", "normalisation", "sketch", "sketch_seed", "damage"}
     assert set(BOUND.to_dict()) == set(OTHER) - later
     assert set(replace(BOUND, pools=("std",)).to_dict()) == set(OTHER) - later | {"pools"}
 
@@ -53,7 +54,7 @@ def test_the_order_of_taps_and_pools_does_not_change_the_key() -> None:
 
 
 def test_a_recipe_survives_json() -> None:
-    for recipe in (BOUND, replace(BOUND, pools=("max", "delta"), normalisation="l2", sketch=64)):
+    for recipe in (BOUND, replace(BOUND, pools=("max", "delta"), normalisation="l2", sketch=64, damage="mark")):
         assert FeatureRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
@@ -78,6 +79,7 @@ def test_an_unbound_recipe_has_no_key() -> None:
         ),
         ("sketch", 0, "recipe.sketch is 0. Try: recipe.sketch = numbers from 1, or null for all"),
         ("sketch_seed", -1, "recipe.sketch_seed is -1. Try: recipe.sketch_seed = 0 to 16777215"),
+        ("damage", "ignore", "recipe.damage is 'ignore'. Try: recipe.damage = reject or mark"),
         ("batchnorm", "train", "recipe.batchnorm is 'train'. Try: recipe.batchnorm = eval or per_frame"),
         ("jpeg_quality", 101, "recipe.jpeg_quality is 101. Try: recipe.jpeg_quality = 1-100 or null"),
         ("crop", 0, "recipe.crop is 0. Try: recipe.crop = pixels from 1, or null for native resolution"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.errors import StoreError
+from fmcvqa.errors import Damage, StoreError
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore, SourceStamp
 from fmcvqa.sealed import DamagedError
@@ -68,6 +68,21 @@ def test_what_is_written_is_read_by_any_store_of_the_recipe(
         "recipe.json",
         "two words.safetensors",
     ]
+
+
+def test_a_mark_stays_with_its_features(store: FeatureStore, records: list[VideoRecord], tmp_path: Path) -> None:
+    allowing = replace(RECIPE, damage="mark")
+    marking = FeatureStore(tmp_path / "cache", "KoNViD-1k", allowing)
+    damage = Damage("E_CORRUPT", "7 good frames, then: a damaged packet")
+    marking.write(records[0], blocks(0), frames=7, reader="pyav", damage=damage)
+    marking.write(records[1], blocks(1), frames=11, reader="pyav")
+    again = FeatureStore(tmp_path / "cache", "KoNViD-1k", allowing)
+    assert again.missing(records) == records[2:]
+    assert again.damaged([record.id for record in records[:2]]) == {records[0].id: damage}
+    assert "damage" not in again.read(records[1].id)[1]
+    marking.write(records[0], blocks(0), frames=30, reader="pyav")  # the file was mended
+    assert marking.damaged([records[0].id]) == {}
+    assert store.damaged([record.id for record in records]) == {}
 
 
 def test_rows_follow_the_ids_and_blocks_the_layers(store: FeatureStore) -> None:

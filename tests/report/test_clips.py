@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import cut_clip
 
 from fmcvqa.data.synthetic import SyntheticKoNViD1k
-from fmcvqa.errors import VideoError
+from fmcvqa.errors import Damage, VideoError
 from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness, Window
 from fmcvqa.report.clips import clips_page
 
@@ -46,7 +47,7 @@ def test_a_clip_with_all_there_is_to_say(video: Path, tmp_path: Path) -> None:
         "anchor": "clip-0",
         "name": str(video),
         "score": 3.25,
-        "kind": "unlike",
+        "kinds": ["unlike"],
         "timeline": [{"start": 0, "end": 1, "score": 3.0}, {"start": 1, "end": 2, "score": 3.5}],
     }
     assert "media-src &#39;self&#39; file:;" in page
@@ -60,9 +61,18 @@ def test_a_failure_is_there_with_its_code(tmp_path: Path) -> None:
         "anchor": "clip-0",
         "name": str(tmp_path / "a.mp4"),
         "score": None,
-        "kind": "failed",
+        "kinds": ["failed"],
         "timeline": [],
     }
+
+
+def test_a_damaged_clip_says_so_and_shows_what_was_scored(tmp_path: Path) -> None:
+    path = cut_clip(tmp_path / "cut.mkv")
+    page, [clip] = made([Prediction(path, 2.0, SCALE, frames=16, damage=Damage("E_TRUNCATED", "9 of <20>"))], tmp_path)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    assert "Damaged E_TRUNCATED : the score is of the 16 frames before the damage. 9 of &lt;20&gt;." in text
+    assert page.count("data:image/jpeg") == 3  # no browser plays Matroska, so there is no poster
+    assert clip["kinds"] == ["alike", "damaged"]
 
 
 def test_names_that_are_html_or_no_text(video: Path, tmp_path: Path) -> None:

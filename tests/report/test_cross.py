@@ -31,6 +31,14 @@ def test_rows_of_both_directions(tmp_path: Path, write) -> None:
     assert (rows[15]["plcc"], rows[15]["srocc"]) == ("0.6715", "0.6698")
 
 
+def test_videos_of_both_sets_that_were_used_in_part_are_counted(tmp_path: Path, write) -> None:
+    for kernel in ("linear", "rbf"):
+        sets = {"dataset": {**KONVID, "damaged": 3}, "target": {**LIVE, "damaged": 1}}
+        write(tmp_path / kernel, kernel=kernel, protocol=STRICT, **sets)
+    notes = [note.split(" are marked as damaged")[0] for note in table(tmp_path).notes if "damaged" in note]
+    assert notes == ["3 of the 40 videos of KoNViD-1k", "1 of the 40 videos of LIVE-VQC"]
+
+
 def test_page(tmp_path: Path, write) -> None:
     write(tmp_path / "a", srocc=0.6, dataset=KONVID, target=LIVE, protocol=STRICT)
     write(tmp_path / "b", kernel="rbf", srocc=0.7, dataset=KONVID, target=LIVE, protocol=STRICT)

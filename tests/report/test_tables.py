@@ -4,6 +4,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from made_results import card
 
 from fmcvqa.report.groups import group_results
 from fmcvqa.report.results import find_results
@@ -72,6 +73,14 @@ def test_best_row_and_k(fourteen: Path) -> None:
         "**0.3650 ± 0.0141** | **0.6950 ± 0.0141** | 0.7924 / 0.7822 | best |"
     ) in page
     assert page.count("**") == 14
+
+
+def test_videos_that_were_used_in_part_are_counted(tmp_path: Path, write) -> None:
+    write(tmp_path / "a", dataset=card("KoNViD-1k") | {"damaged": 3})
+    assert table(tmp_path).notes[2] == (
+        "3 of the 40 videos of KoNViD-1k are marked as damaged: their features are of the frames before the damage "
+        "(recipe.damage=mark)."
+    )
 
 
 def test_notes_in_full(tmp_path: Path, write) -> None:

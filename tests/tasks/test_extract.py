@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damage import cut_clip
 from tiny import TAPS, clip, damage, errors, labelled, network, places, run
 
 from fmcvqa import cli
@@ -93,6 +94,39 @@ def test_a_corrupt_clip_is_named_and_the_others_are_kept(
     after = entries(tmp_path)
     assert after.keys() == {"a", "b", "c"}
     assert {name: after[name] for name in before} == before
+
+
+def test_a_damaged_clip_is_used_in_part_and_marked_where_that_is_allowed(
+    words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    bad = cut_clip(tmp_path / "set" / "b.mkv")
+    labels = tmp_path / "set" / "labels.csv"
+    labels.write_text(labels.read_text().replace("b.mp4", "b.mkv"))
+    assert run(capsys, *words)[0] == 3
+    code, out, err = run(capsys, *words, "recipe.damage=mark")
+    assert code == 0
+    allowed = next(path for path in (tmp_path / "cache" / "labels").iterdir() if (path / "b.safetensors").exists())
+    assert out == f"3 videos of labels, 1 marked as damaged: features in {allowed}\n"
+    entry = read_sealed(allowed / "b.safetensors")[1]
+    assert entry["damage"]["code"] == "E_TRUNCATED"
+    assert f"{bad} is marked as damaged, its first {entry['frames']} frames are used: E_TRUNCATED: " in err
+    assert 20 < entry["frames"] < 40
+    assert str(tmp_path) not in json.dumps(entry)
+    assert "damage" not in read_sealed(allowed / "a.safetensors")[1]
+    assert run(capsys, *words, "recipe.damage=mark")[:2] == (0, out)  # from the store
+    assert asked == [["a", "b", "c"], ["a", "b", "c"]]
+
+
+def test_what_is_marked_is_counted_beside_what_failed(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+    cut_clip(tmp_path / "set" / "b.mkv")
+    labels = tmp_path / "set" / "labels.csv"
+    labels.write_text(labels.read_text().replace("b.mp4", "b.mkv"))
+    (tmp_path / "set" / "c.mp4").write_bytes(b"")
+    code, _, err = run(capsys, *words, "recipe.damage=mark")
+    assert code == 3
+    [message] = errors(err)
+    assert message.startswith("1 of 3 videos could not be read: E_EMPTY: ")
+    assert "Found: the features of the other 2 are kept, 1 marked as damaged. " in message
 
 
 def test_an_interrupted_extraction_goes_on(

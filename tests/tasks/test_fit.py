@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TAPS, composed, errors, generated, network, places, run
+from damage import cut_clip
+from tiny import TAPS, composed, errors, generated, labelled, network, places, run
 
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.sketch import count_sketch
@@ -204,6 +205,24 @@ def test_labels_are_checked_before_any_work(rows: list[str], message: str, tmp_p
     assert (code, out) == (4, "")
     assert message.format(folder=tmp_path) in err
     assert "to extract" not in err
+
+
+def test_training_videos_that_were_used_in_part_are_counted(tmp_path: Path, capsys: Capture) -> None:
+    labels = labelled(tmp_path / "set", [f"v{k}" for k in range(11)])
+    cut = cut_clip(tmp_path / "set" / "cut.mkv").name
+    names = [*(f"v{k}.mp4" for k in range(11)), cut]
+    labels.write_text("path,mos\n" + "".join(f"{name},{1 + k / 3:.2f}\n" for k, name in enumerate(names)))
+    file = tmp_path / "model.fmcvqa"
+    words = ["data=csv", f"data.labels={labels}", *network(), *places(tmp_path), f"features.layers=[{TAPS[0]}]"]
+    words += ["recipe.damage=mark", "protocol.repeats=2", f"output={file}"]
+    code, out, err = run(capsys, "fit", *words)
+    assert code == 0, err
+    assert "on 12 videos of labels (1 marked as damaged); " in out
+    [table] = (tmp_path / "outputs").rglob("table.md")
+    assert "1 of the 12 videos of labels are marked as damaged" in table.read_text()
+    card = run(capsys, "info", str(file))[1]
+    assert "| trained on | 12 videos of labels, 1 of them damaged and used up to the damage |" in card
+    assert "| damage | mark |" in card
 
 
 def test_the_network_of_another_model_is_named_in_the_card(

@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import cut_clip
 from tiny import TAPS, clip, damage, errors, generated, network, places, run
 
 from fmcvqa import cli
+from fmcvqa.errors import VideoError
 from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.sealed import read_sealed, write_sealed
@@ -92,6 +95,54 @@ def test_json_jsonl_and_csv_say_the_same(
     ]
     assert float(table[1]["low"]) == rows[1]["interval"]["low"]
     assert (table[0]["unlike"], table[1]["unlike"]) == ("", "false")
+
+
+def test_a_damaged_clip_has_a_score_and_a_mark_where_that_is_allowed(
+    model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
+) -> None:
+    """The model's own recipe rejects damage."""
+    bad, out = cut_clip(tmp_path / "cut.mkv"), tmp_path / "scores.jsonl"
+    words = ["predict", str(bad), str(trained_on[0]), "--model", str(model), "--out", str(out)]
+    code, text, _ = run(capsys, *words, "--json")
+    refused, whole = json.loads(text)
+    assert (code, refused["code"], refused["damage"], refused["score"]) == (3, "E_TRUNCATED", None, None)
+    code, text, err = run(capsys, *words, "--json", "--damage", "mark")
+    marked, same = json.loads(text)
+    assert (code, marked["code"], marked["damage"]["code"]) == (0, None, "E_TRUNCATED")
+    assert marked["damage"]["found"] in refused["error"]
+    assert same == whole and whole["damage"] is None
+    assert f"note: 1 clip of 2 scored before, in {out}" in err.splitlines()  # the whole one: its score is the same
+    assert "note: 1 clip marked as damaged: scored by the frames before the damage" in err.splitlines()
+    [wanted] = expected(model, [bad], damage="mark")
+    assert marked == {**wanted.to_dict(), "score": pytest.approx(wanted.score, abs=1e-6)}
+    assert wanted.frames == marked["frames"] > 20
+    assert Prediction.from_dict(marked).damage == wanted.damage
+
+    _, text, err = run(capsys, *words, "--damage", "mark", "--csv")
+    assert f"note: 2 clips of 2 scored before, in {out}" in err.splitlines()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["code"], row["damage"]) for row in rows] == [("", "E_TRUNCATED"), ("", "")]
+    _, text, _ = run(capsys, *words, "--damage", "mark", "--jsonl")
+    assert [json.loads(line)["damage"] for line in text.splitlines()] == [marked["damage"], None]
+    line = run(capsys, *words, "--damage", "mark")[1].splitlines()[1]
+    assert f"  damaged (E_TRUNCATED), {marked['frames']} frames used" in line
+    assert json.loads(run(capsys, *words, "--json")[1]) == [refused, whole]  # no longer allowed, kept or not
+
+
+def test_one_number_has_no_place_for_a_mark(model: Path, tmp_path: Path) -> None:
+    allowing = VideoQualityModel.load(model)
+    allowing.recipe = replace(allowing.recipe, damage="mark")
+    path = cut_clip(tmp_path / "cut.mkv")
+    with pytest.raises(VideoError, match="E_TRUNCATED"):
+        allowing.predict(path)
+    [prediction] = allowing.predict_many([path], num_workers=0, progress=False)
+    assert prediction.code == "E_TRUNCATED"
+
+
+def test_the_seconds_of_a_damaged_clip_end_with_its_frames(model: Path, tmp_path: Path) -> None:
+    [marked] = expected(model, [cut_clip(tmp_path / "cut.mkv", keep=0.95)], damage="mark", timeline=True)
+    assert marked.timeline is not None
+    assert [window.frames for window in marked.timeline] == [25, marked.frames - 25]
 
 
 def test_every_input_is_a_row_whatever_it_is(
@@ -239,6 +290,7 @@ def test_a_file_that_is_no_model_starts_nothing(tmp_path: Path, capsys: Capture)
         (["--json", "--jsonl"], "argument --jsonl: not allowed with argument --json"),
         (["--stride", "0"], "argument --stride: 0 is below 1"),
         (["--stride", "x"], "argument --stride: invalid whole number value: 'x'"),
+        (["--damage", "keep"], "argument --damage: invalid choice: 'keep' (choose from 'reject', 'mark')"),
         (["--jsn"], "unrecognized arguments: --jsn (did you mean --json?)"),
     ],
 )

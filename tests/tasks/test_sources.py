@@ -137,11 +137,15 @@ class Made:
 
     def __init__(self) -> None:
         self.loads: list[Any] = []
+        self.marked: set[str] = set()
         self.digests = {"a": "aa", "b": "bb"}
 
     def ensure(self, name: str, records: Any) -> Any:
         return SimpleNamespace(
-            folder=Path("s"), source_digest=self.digests.get, load=lambda *asked: self.loads.append(asked)
+            folder=Path("s"),
+            source_digest=self.digests.get,
+            load=lambda *asked: self.loads.append(asked),
+            damaged=lambda ids: {video_id: "E_CORRUPT" for video_id in ids if video_id in self.marked},
         )
 
 
@@ -161,6 +165,9 @@ def test_the_store_is_asked_for_all_taps_at_once(tmp_path: Path) -> None:
     assert own.identity == found.identity
     made.digests["b"] = "another file"
     assert StoreFeatures(["B"]).open(dataset, lambda: made).identity != found.identity
+    assert found.damaged == 0
+    made.marked = {"b", "of another set"}
+    assert StoreFeatures(["B"]).open(dataset, lambda: made).damaged == 1
 
 
 def test_a_sketch_of_what_is_stored_is_in_the_identity(tmp_path: Path) -> None:

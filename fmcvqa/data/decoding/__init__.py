@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from fmcvqa.data.decoding.base import CHUNK_BYTES, MAX_FRAMES, MAX_PIXELS, MEMORY_BYTES, VIDEO_SECONDS, Decoder
+from fmcvqa.data.decoding.base import (
+    CHUNK_BYTES,
+    MAX_FRAMES,
+    MAX_PIXELS,
+    MEMORY_BYTES,
+    VIDEO_SECONDS,
+    Decoder,
+    OnDamage,
+    check_on_damage,
+)
 from fmcvqa.data.decoding.decord import DecordDecoder
 from fmcvqa.data.decoding.pool import DecodedChunk, DecodePool, FailedVideo
 from fmcvqa.data.decoding.pyav import PyAVDecoder
@@ -20,8 +29,10 @@ __all__ = [
     "Decoder",
     "DecordDecoder",
     "FailedVideo",
+    "OnDamage",
     "PyAVDecoder",
     "TorchCodecDecoder",
+    "check_on_damage",
     "make_decoder",
 ]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from fmcvqa.errors import VideoError
+from fmcvqa.errors import DAMAGE_CODES, ConfigError, Damage, VideoError
 
 Frame = npt.NDArray[np.uint8]
+OnDamage = Literal["reject", "mark"]
 
 # 16 frames of KoNViD-1k (960x540) or one frame of 3840x2160; two such slots fit the 64 MB a container gives.
 CHUNK_BYTES = 24 * 2**20
@@ -83,27 +85,65 @@ def too_many(path: str | Path, found: str, max_frames: int) -> VideoError:
     )
 
 
+def check_on_damage(name: str, value: str) -> None:
+    """Refuses a setting that is none of ``OnDamage``.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    if value not in get_args(OnDamage):
+        raise ConfigError(f"{name} is {value!r}", advice=f"{name} = {' or '.join(get_args(OnDamage))}")
+
+
+class _Source:
+    """Frames one after the other, and the damage they end with where that is to be marked."""
+
+    def __init__(self, frames: Iterator[tuple[int, Frame]], damage: OnDamage) -> None:
+        self.damage: Damage | None = None
+        self._frames, self._mark, self._any = frames, damage == "mark", False
+
+    def next(self) -> tuple[int, Frame] | None:
+        try:
+            frame = next(self._frames, None)
+        except VideoError as error:
+            if not (self._mark and self._any and error.located and error.code in DAMAGE_CODES):
+                raise
+            self.damage = Damage(error.code, error.found or error.problem)
+            return None
+        self._any = True
+        return frame
+
+
 def chunks(
-    frames: Iterator[tuple[int, Frame]], acquire: Callable[[], Frame], *, chunk_frames: int, chunk_bytes: int
-) -> Iterator[tuple[Frame, list[int], bool]]:
+    frames: Iterator[tuple[int, Frame]],
+    acquire: Callable[[], Frame],
+    *,
+    chunk_frames: int,
+    chunk_bytes: int,
+    damage: OnDamage = "reject",
+) -> Iterator[tuple[Frame, list[int], bool, Damage | None]]:
     """Copies frames into buffers, equal sizes together; how many is a function of the frame size alone.
 
     A chunk is handed out only after the frame behind it was asked for, so a video that turns out damaged at its end
-    never has a last chunk.
+    never has a last chunk, unless that is to be marked.
 
     Args:
         frames: Index and frame ``[h, w, 3]``.
         acquire: Gives a flat uint8 buffer of at least ``chunk_bytes`` to write into.
         chunk_frames: At most so many frames a chunk.
         chunk_bytes: At most so many bytes a chunk.
+        damage: ``reject`` raises what the frames raise; ``mark`` ends the video where there was a frame before
+            damage whose place is known, with the damage.
 
     Yields:
-        Frames ``[n, h, w, 3]`` inside the buffer, their indices, and whether the video ends with them.
+        Frames ``[n, h, w, 3]`` inside the buffer, their indices, whether the video ends with them, and the damage it
+        ends with.
 
     Raises:
         VideoError: E_TOO_LARGE if one frame is larger than ``chunk_bytes``.
     """
-    pending = next(frames, None)
+    source = _Source(frames, damage)
+    pending = source.next()
     while pending is not None:
         shape, size = pending[1].shape, pending[1].nbytes
         room = min(chunk_frames, chunk_bytes // size)
@@ -118,5 +158,28 @@ def chunks(
         while pending is not None and len(indices) < room and pending[1].shape == shape:
             block[len(indices)] = pending[1]
             indices.append(pending[0])
-            pending = next(frames, None)
-        yield block[: len(indices)], indices, pending is None
+            pending = source.next()
+        yield block[: len(indices)], indices, pending is None, source.damage
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is read of each video, and how it is handed on; it crosses to the children.
+
+    Attributes:
+        decoder: What reads the files.
+        stride: Keep the frames whose index is a multiple of this.
+        chunk_frames: At most so many frames a chunk.
+        damage: ``reject`` or ``mark``.
+    """
+
+    decoder: Decoder
+    stride: int
+    chunk_frames: int
+    damage: OnDamage
+
+    def chunks(
+        self, frames: Iterator[tuple[int, Frame]], acquire: Callable[[], Frame], chunk_bytes: int
+    ) -> Iterator[tuple[Frame, list[int], bool, Damage | None]]:
+        """The frames in chunks, see :func:`chunks`."""
+        return chunks(frames, acquire, chunk_frames=self.chunk_frames, chunk_bytes=chunk_bytes, damage=self.damage)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fmcvqa.data.decoding.base import Decoder, Frame, chunks, out_of_memory
+from fmcvqa.data.decoding.base import Frame, Order, out_of_memory
 from fmcvqa.errors import VideoError
 
 
@@ -66,9 +66,8 @@ class _HangupError(Exception):
 
 
 class _Child:
-    def __init__(self, conn: Connection, slots: SharedSlots, decoder: Decoder, stride: int, chunk_frames: int) -> None:
-        self.conn, self.slots, self.decoder = conn, slots, decoder
-        self.stride, self.chunk_frames = stride, chunk_frames
+    def __init__(self, conn: Connection, slots: SharedSlots, order: Order) -> None:
+        self.conn, self.slots, self.order = conn, slots, order
         self.free = list(range(slots.count))
         self.current = -1
 
@@ -108,12 +107,12 @@ class _Child:
     def decode(self, path: str | Path, skip: int) -> tuple[Any, ...]:
         """Sends the video's chunks but the first ``skip``, which the parent has; returns how it ended."""
         try:
-            reader = self.decoder.reader_for(path)
-            frames = self._announced(self.decoder.frames(path, stride=self.stride))
-            stream = chunks(frames, self.acquire, chunk_frames=self.chunk_frames, chunk_bytes=self.slots.size)
-            for number, (block, indices, last) in enumerate(stream):
+            reader = self.order.decoder.reader_for(path)
+            frames = self._announced(self.order.decoder.frames(path, stride=self.order.stride))
+            stream = self.order.chunks(frames, self.acquire, self.slots.size)
+            for number, (block, *about) in enumerate(stream):
                 if number >= skip:
-                    self.conn.send(("chunk", self.current, block.shape, indices, last, reader))
+                    self.conn.send(("chunk", self.current, block.shape, (*about, reader)))
                     self.current = -1
                 self._keep()
         except VideoError as error:
@@ -146,9 +145,7 @@ def _limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
 
 
-def main(
-    conn: Connection, slots: SharedSlots, decoder: Decoder, stride: int, chunk_frames: int, memory_bytes: int
-) -> None:
+def main(conn: Connection, slots: SharedSlots, order: Order, memory_bytes: int) -> None:
     """Serves the parent until it hangs up."""
     import resource
 
@@ -156,9 +153,9 @@ def main(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stuck child dies with its parent
-        decoder.version()  # loads its libraries, which are of the start: torchcodec's take more than a video may
-        _limit_memory(memory_bytes + getattr(decoder, "memory_bytes", 0))  # decord decodes ahead, up to its own limit
+        order.decoder.version()  # loads its libraries, which are of the start: torchcodec's take more than a video may
+        _limit_memory(memory_bytes + getattr(order.decoder, "memory_bytes", 0))  # decord decodes ahead, up to its limit
     try:
-        _Child(conn, slots, decoder, stride, chunk_frames).serve()
+        _Child(conn, slots, order).serve()
     except (_HangupError, BrokenPipeError):
         return

@@ -56,26 +56,34 @@ class Ledger:
             self.hidden += 1
 
 
-def check_balance(
-    path: str | Path, container: InputContainer, stream: VideoStream, ledger: Ledger, count: int, interlaced: bool
-) -> None:
-    """Compares what was decoded with what the file declares and what was read from it.
+def check_index(path: str | Path, container: InputContainer, stream: VideoStream, ledger: Ledger) -> None:
+    """Compares the packets that were read with those that an MP4's index names.
 
     Raises:
-        VideoError: E_TRUNCATED if packets are missing, E_CORRUPT if frames are.
+        VideoError: E_TRUNCATED if packets are missing.
     """
     # After edit lists the index, not the sample count in the header, says what is to be read.
     declared = len(stream.index_entries) if container.format.name.startswith("mov") else 0
     if declared > ledger.packets:
         found = f"{ledger.packets} of {declared} coded frames"
         raise VideoError("E_TRUNCATED", f"the video {shown(path)} is cut off", found=found, advice=ADVICE)
+
+
+def check_balance(path: str | Path, ledger: Ledger, count: int, interlaced: bool) -> None:
+    """Compares what was decoded with what was read.
+
+    Raises:
+        VideoError: E_CORRUPT if frames are missing.
+    """
     expected = ledger.packets - ledger.discarded - ledger.hidden
     fewest = expected - ledger.leading
     if interlaced:  # a packet may hold a field, half of a frame
         fewest = fewest // 2
     if count == 0 or not fewest <= count <= expected:
         found = f"{count} of {expected} frames could be decoded"
-        raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE)
+        error = VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE)
+        error.located = False  # any of those that refer to a lost one may be wrong
+        raise error
 
 
 def check_time(

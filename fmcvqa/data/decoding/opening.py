@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from fmcvqa.data.decoding.base import ADVICE, out_of_memory, shown, too_many
 from fmcvqa.data.decoding.probe import open_video
-from fmcvqa.data.decoding.structure import WALKED
+from fmcvqa.data.decoding.structure import WALKED, Fault
 from fmcvqa.errors import VideoError
 
 # Containers that hold video in the file itself. Playlists (hls, dash, concat, sdp) and image patterns are not here;
@@ -30,13 +30,21 @@ def _refuse_io(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 
 
 @contextmanager
-def opened(path: str | Path, *, max_pixels: int, max_frames: int) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(
+    path: str | Path, *, max_pixels: int, max_frames: int, faults: list[Fault] | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Opens the container and picks its best video stream (FFmpeg's choice; cover art does not count).
+
+    Args:
+        path: The file.
+        max_pixels: Larger pictures are refused.
+        max_frames: Longer videos are refused.
+        faults: Where given, a damaged skeleton is put here instead of refused.
 
     Raises:
         VideoError: If there is no video in the file, or more of it than the limits allow.
     """
-    with open_video(path, max_frames=max_frames) as (file, kind):
+    with open_video(path, max_frames=max_frames, faults=faults) as (file, kind):
         try:
             container = av.open(
                 file,

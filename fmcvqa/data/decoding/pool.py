@@ -14,9 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from fmcvqa.data.decoding.base import CHUNK_BYTES, MEMORY_BYTES, VIDEO_SECONDS, Decoder, Frame, chunks, shown
+from fmcvqa.data.decoding.base import (
+    CHUNK_BYTES,
+    MEMORY_BYTES,
+    VIDEO_SECONDS,
+    Decoder,
+    Frame,
+    OnDamage,
+    Order,
+    check_on_damage,
+    shown,
+)
+from fmcvqa.data.decoding.salvage import salvaging
 from fmcvqa.data.decoding.worker import Job, Limits, Worker, heard
-from fmcvqa.errors import ConfigError, VideoError
+from fmcvqa.errors import ConfigError, Damage, VideoError
 
 
 @dataclass(frozen=True)
@@ -27,8 +38,9 @@ class DecodedChunk:
         video_id: The video's id.
         frames: uint8 RGB ``[n, h, w, 3]``; valid until the next item is asked for.
         frame_indices: Index of each frame in presentation order.
-        last: Whether the video ends here, undamaged.
+        last: Whether the video ends here, undamaged where ``damage`` is None.
         reader: The library that read it, ``pyav`` or ``decord``.
+        damage: With a last chunk, what is wrong with the file behind its frames, where that is allowed.
     """
 
     video_id: str
@@ -36,6 +48,7 @@ class DecodedChunk:
     frame_indices: list[int]
     last: bool
     reader: str
+    damage: Damage | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class DecodePool:
         video_seconds: A child that takes longer for one video is killed; time in which nobody takes its frames does
             not count.
         memory_bytes: A child may have so much more than at its start (Linux); a video that takes more is refused.
+        damage: ``reject`` makes a damaged video fail; ``mark`` ends it with its last good frame, marked, if it has one
+            (read by PyAV in one thread, whatever the decoder).
 
     Raises:
         ConfigError: If a number is out of range, or this machine cannot run the decoder.
@@ -78,7 +93,9 @@ class DecodePool:
         timeout_seconds: float = 60.0,
         video_seconds: float = VIDEO_SECONDS,
         memory_bytes: int = MEMORY_BYTES,
+        damage: OnDamage = "reject",
     ) -> None:
+        check_on_damage("damage", damage)
         numbers = {"stride": stride, "chunk_frames": chunk_frames, "chunk_bytes": chunk_bytes}
         numbers["memory_bytes"] = memory_bytes
         for name, value in numbers.items():
@@ -94,8 +111,10 @@ class DecodePool:
                 f"num_workers is {num_workers}, but this system has no forkserver", advice="num_workers=0"
             )
         decoder.version()
-        self.decoder, self.num_workers, self.stride = decoder, num_workers, stride
+        self.decoder = salvaging(decoder) if damage == "mark" else decoder
+        self.num_workers, self.stride = num_workers, stride
         self.chunk_frames, self.chunk_bytes = chunk_frames, chunk_bytes
+        self.order = Order(self.decoder, stride, chunk_frames, damage)
         self.limits = Limits(timeout_seconds, video_seconds, memory_bytes)
         self._workers: list[Worker] = []
         self.accept: Callable[[str], bool] | None = None  # asked just before a video is read; False leaves it out
@@ -131,14 +150,9 @@ class DecodePool:
             try:
                 reader = self.decoder.reader_for(path)
                 frames = job.watched(self.decoder.frames(path, stride=self.stride))
-                stream = chunks(
-                    frames,
-                    lambda: np.empty(self.chunk_bytes, np.uint8),
-                    chunk_frames=self.chunk_frames,
-                    chunk_bytes=self.chunk_bytes,
-                )
-                for block, indices, last in stream:
-                    yield DecodedChunk(video_id, block, indices, last, reader)
+                stream = self.order.chunks(frames, lambda: np.empty(self.chunk_bytes, np.uint8), self.chunk_bytes)
+                for block, indices, last, damage in stream:
+                    yield DecodedChunk(video_id, block, indices, last, reader, damage)
             except VideoError as error:
                 yield FailedVideo(video_id, job.failed(error))
 
@@ -173,7 +187,7 @@ class DecodePool:
                 continue
             worker = next((worker for worker in workers if not worker.job), None)
             if worker is None:
-                worker = Worker(self.decoder, self.stride, self.chunk_frames, self.chunk_bytes, self.limits)
+                worker = Worker(self.order, self.chunk_bytes, self.limits)
                 workers.append(worker)
             worker.start(source.popleft())
 
@@ -185,10 +199,10 @@ class DecodePool:
         message = worker.message() if job.waited < self.limits.video_seconds else worker.spent()
         kind = message[0]
         if kind == "chunk":
-            _, slot, shape, indices, last, reader = message
+            _, slot, shape, (indices, last, damage, reader) = message
             job.delivered += 1
             frames = worker.slots.slot(slot)[: int(np.prod(shape))].reshape(shape)
-            yield DecodedChunk(job.video_id, frames, indices, last, reader)
+            yield DecodedChunk(job.video_id, frames, indices, last, reader, damage)
             worker.give_back(slot)
         elif kind == "opened":
             job.stage = "decode"

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from fmcvqa.data.decoding.base import ADVICE, shown, too_many
 from fmcvqa.data.decoding.structure import ATOMS, Fault, fault
-from fmcvqa.errors import VideoError
+from fmcvqa.errors import DAMAGE_CODES, VideoError
 
 _HEAD = 4096
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
@@ -38,12 +38,15 @@ _IMAGE_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 @contextmanager
-def open_video(path: str | Path, *, max_frames: int) -> Iterator[tuple[BinaryIO, str]]:
+def open_video(
+    path: str | Path, *, max_frames: int, faults: list[Fault] | None = None
+) -> Iterator[tuple[BinaryIO, str]]:
     """Opens a file that may be a video, as a plain descriptor: no name ever reaches a decoder.
 
     Args:
         path: The file.
         max_frames: A video whose index has more is refused.
+        faults: Where given, a damaged skeleton is put here instead of refused.
 
     Yields:
         The open file at its start, and the container seen in its first bytes (empty where not recognised).
@@ -60,12 +63,15 @@ def open_video(path: str | Path, *, max_frames: int) -> Iterator[tuple[BinaryIO,
         _refuse_other_content(path, head)
         kind = _container(head)
         if wrong := fault(file, kind, size, max_frames):
-            raise _refusal(path, wrong, max_frames)
+            if faults is None or wrong.code not in DAMAGE_CODES:
+                raise refusal(path, wrong, max_frames)
+            faults.append(wrong)
         file.seek(0)
         yield file, kind
 
 
-def _refusal(path: str | Path, wrong: Fault, max_frames: int) -> VideoError:
+def refusal(path: str | Path, wrong: Fault, max_frames: int) -> VideoError:
+    """What a file with such a skeleton is refused with."""
     if wrong.code == "E_TOO_LARGE":
         return too_many(path, wrong.found, max_frames)
     what = "is cut off" if wrong.code == "E_TRUNCATED" else "is damaged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fmcvqa.data.decoding.base import MAX_FRAMES, MAX_PIXELS, Frame, too_many
 from fmcvqa.data.decoding.clock import Clock
 from fmcvqa.data.decoding.opening import check_size, opened
 from fmcvqa.data.decoding.reading import Matrix, Reading
+from fmcvqa.data.decoding.structure import Fault
 from fmcvqa.errors import ConfigError
 
 
@@ -56,16 +58,37 @@ class PyAVDecoder:
 
     def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:
         """Yields every ``stride``-th frame as uint8 RGB ``[h, w, 3]``, rotated as the file says; see `Decoder`."""
-        with opened(path, max_pixels=self.max_pixels, max_frames=self.max_frames) as (container, stream):
+        yield from self._read(path, stride, None)
+
+    def _read(
+        self, path: str | Path, stride: int, faults: list[Fault] | None, unsure: int = 0
+    ) -> Iterator[tuple[int, Frame]]:
+        """The frames; with ``faults``, of a file with a damaged skeleton too, up to where that begins.
+
+        The last ``unsure`` frames in front of damage are not given.
+        """
+        limits = {"max_pixels": self.max_pixels, "max_frames": self.max_frames}
+        with opened(path, **limits, faults=faults) as (container, stream):
             clock = Clock(stream.average_rate)
-            reading = Reading(path, container, stream, threads=self.threads, max_pixels=self.max_pixels)
-            for count, frame in enumerate(reading.frames()):
+            fault = faults[0] if faults else None
+            reading = Reading(path, container, stream, threads=self.threads, max_pixels=self.max_pixels, fault=fault)
+            for count, frame in enumerate(_held_back(reading.frames(), unsure)):
                 if count == self.max_frames:
                     raise too_many(path, "more frames than it declares", self.max_frames)
                 check_size(path, frame.width, frame.height, self.max_pixels)
                 stamp = clock.stamp(count, _seconds(frame, stream))
                 if count % stride == 0:
                     yield stamp, to_rgb(frame, reading.matrix(frame))
+
+
+def _held_back(frames: Iterator[VideoFrame], count: int) -> Iterator[VideoFrame]:
+    """The same frames, each when ``count`` more are there or all have come."""
+    held: deque[VideoFrame] = deque()
+    for frame in frames:
+        held.append(frame)
+        if len(held) > count:
+            yield held.popleft()
+    yield from held
 
 
 def _seconds(frame: VideoFrame, stream: VideoStream) -> float | None:

@@ -14,9 +14,10 @@ from av.video.stream import VideoStream
 
 from fmcvqa.data.decoding.base import ADVICE, out_of_memory, shown
 from fmcvqa.data.decoding.bitstream import forbidden_bytes
-from fmcvqa.data.decoding.damage import Ledger, check_balance, check_time
+from fmcvqa.data.decoding.damage import Ledger, check_balance, check_index, check_time
 from fmcvqa.data.decoding.opening import reason
 from fmcvqa.data.decoding.strict import Log, complaint, ended_early, listening, strict_decoder, too_large
+from fmcvqa.data.decoding.structure import Fault
 from fmcvqa.errors import VideoError
 
 Matrix = tuple[int, int, int, int]
@@ -31,12 +32,21 @@ class Reading:
         stream: Its video.
         threads: Slice threads.
         max_pixels: Larger pictures are refused.
+        fault: What is known to be wrong with the file: reading ends where that begins.
     """
 
     def __init__(
-        self, path: str | Path, container: InputContainer, stream: VideoStream, *, threads: int, max_pixels: int
+        self,
+        path: str | Path,
+        container: InputContainer,
+        stream: VideoStream,
+        *,
+        threads: int,
+        max_pixels: int,
+        fault: Fault | None = None,
     ) -> None:
         self.path, self.container, self.stream, self.max_pixels = path, container, stream, max_pixels
+        self.fault = fault
         self.decoder = strict_decoder(stream, threads=threads, max_pixels=max_pixels)
         self.has_forbidden_bytes = forbidden_bytes(stream)
         self.ledger = Ledger()
@@ -57,7 +67,7 @@ class Reading:
             end = end if frame.pts is None else frame.pts + (frame.duration or 0)
             count += 1
             yield frame
-        check_balance(self.path, self.container, self.stream, self.ledger, count, interlaced)
+        check_balance(self.path, self.ledger, count, interlaced)
         check_time(self.path, self.container, self.stream, self.ledger, end, count)
 
     def matrix(self, frame: VideoFrame) -> Matrix:
@@ -88,16 +98,23 @@ class Reading:
             except (av.FFmpegError, OSError) as error:
                 trouble, cause = reason(error), error
             trouble = trouble or complaint(self.log, self.container.format.name, self.stream.index)
+            if trouble:  # what came with it is not to be trusted
+                raise self._error(count, trouble) from cause
             yield from frames
             count += len(frames)
-            if trouble:
-                raise self._error(count, trouble) from cause
             if packet is None:
                 return
 
     def _add(self, packet: Packet[VideoStream], frames: list[VideoFrame]) -> str:
-        """Decodes a packet into ``frames``; gives the first sign of damage."""
-        if packet.size:
+        """Decodes a packet into ``frames``; gives the first sign of damage.
+
+        What the decoder still holds at the end is not asked for where packets are missing: it may lack its neighbours.
+        """
+        if self.fault is not None and (not packet.size or _reaches(packet, self.fault)):
+            return self.fault.found
+        if not packet.size:
+            check_index(self.path, self.container, self.stream, self.ledger)
+        else:
             self.ledger.add(packet)
             if self.ledger.corrupt:
                 return "a damaged packet"
@@ -125,6 +142,11 @@ class Reading:
         if ended_early(trouble):
             return VideoError("E_TRUNCATED", f"the video {shown(self.path)} is cut off", found=found, advice=ADVICE)
         return VideoError("E_CORRUPT", f"the video {shown(self.path)} is damaged", found=found, advice=ADVICE)
+
+
+def _reaches(packet: Packet[VideoStream], fault: Fault) -> bool:
+    """Whether a packet has bytes from where a file is known to be damaged."""
+    return fault.at is not None and packet.pos is not None and packet.pos + packet.size > fault.at
 
 
 def display_matrix(frame: VideoFrame) -> Matrix:

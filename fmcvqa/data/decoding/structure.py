@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -16,10 +16,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a skeleton: the code of its error and what was found."""
+    """What is wrong with a skeleton.
+
+    Attributes:
+        code: Of its error.
+        found: What was found.
+        at: From this byte on nothing is to be trusted, the part in front of the place included, as it may be what ends
+            wrong; None for a file that only ends early.
+    """
 
     code: str
     found: str
+    at: int | None = None
 
 
 def _at(file: BinaryIO, position: int, count: int) -> bytes:
@@ -49,18 +57,19 @@ def _atoms(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, i
 
 def _mov(file: BinaryIO, size: int, max_frames: int) -> Fault | None:
     """The index (moov) must be there, no atom may end behind the file, and nothing may lie between fragments."""
-    names = set()
+    names, before = set(), 0
     for name, begin, end in _atoms(file, 0, size):
         if not name and b"moof" in names:
-            return Fault("E_CORRUPT", f"no part of an MP4 file at byte {begin}")
+            return Fault("E_CORRUPT", f"no part of an MP4 file at byte {begin}", before)
         if not name:
             break  # padding or somebody's trailer: the decoder decides
-        if end > size:
-            return Fault("E_TRUNCATED", f"{size} bytes, but its part {name.decode()!r} ends at byte {end}")
-        names.add(name)
         frames = _most_frames(file, begin, end) if name == b"moov" else 0
         if frames > max_frames:
             return Fault("E_TOO_LARGE", f"{frames} frames")
+        if end > size:
+            return Fault("E_TRUNCATED", f"{size} bytes, but its part {name.decode()!r} ends at byte {end}")
+        names.add(name)
+        before = begin
     return None if b"moov" in names else Fault("E_TRUNCATED", "no index (moov) in it")
 
 
@@ -91,9 +100,9 @@ _ELEMENTS |= {0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854, 0xAF}
 
 def _matroska(file: BinaryIO, size: int, max_frames: int) -> Fault | None:
     """Every element of the Segment and of its Clusters must be one that belongs there and end inside the file."""
-    head, known = _at(file, 4, 8), False
+    head, known, wrong = _at(file, 4, 8), False, None
     header = _vint(head)
-    position = 4 + header[1] + (header[0] or 0)
+    position = before = 4 + header[1] + (header[0] or 0)
     end = size
     while position < end:
         head = _at(file, position, 12)
@@ -101,14 +110,17 @@ def _matroska(file: BinaryIO, size: int, max_frames: int) -> Fault | None:
         name, (length, took) = int.from_bytes(head[:width]), _vint(head[width:])
         begin = position + width + took
         if name not in (_SEGMENT, _CLUSTER, *_ELEMENTS) or not took:
-            return Fault("E_CORRUPT", f"no part of a Matroska file at byte {position}")
+            return replace(wrong or Fault("E_CORRUPT", f"no part of a Matroska file at byte {position}"), at=before)
         if length is not None and begin + length > end:
             found = f"{size} bytes, but a part ends at byte {begin + length}"
-            return Fault("E_CORRUPT" if known else "E_TRUNCATED", found)
+            wrong = wrong or (Fault("E_CORRUPT", found, before) if known else Fault("E_TRUNCATED", found))
+            if name not in (_SEGMENT, _CLUSTER):
+                return replace(wrong, at=before)
         if name == _SEGMENT and length is not None:
-            known, end = True, begin + length
+            known, end = True, min(begin + length, size)
+        before = position
         position = begin if name in (_SEGMENT, _CLUSTER) or length is None else begin + length
-    return None
+    return wrong
 
 
 def _vint(data: bytes) -> tuple[int | None, int]:
@@ -131,9 +143,9 @@ def _avi(file: BinaryIO, size: int, max_frames: int) -> Fault | None:
     end = int.from_bytes(_at(file, 4, 4), "little") + 8
     if end <= 8:
         return None  # a recorder that was not closed leaves 0
-    if size < end < 2**31:  # beyond 2 GB it may be anything
-        return Fault("E_TRUNCATED", f"{size} bytes of {end}")
-    position, odd, data = 12, 0, False
+    # Beyond 2 GB it may be anything.
+    wrong = Fault("E_TRUNCATED", f"{size} bytes of {end}") if size < end < 2**31 else None
+    position, before, odd, data = 12, 12, 0, False
     while position + 8 <= min(size, end):
         head = _at(file, position, 12)
         length = int.from_bytes(head[4:8], "little")
@@ -141,26 +153,28 @@ def _avi(file: BinaryIO, size: int, max_frames: int) -> Fault | None:
             position, odd = position - 1, 0  # a writer that forgets to pad
             continue
         if data and not _CHUNK.match(head):
-            return Fault("E_CORRUPT", f"no part of an AVI file at byte {position}")
+            return replace(wrong or Fault("E_CORRUPT", f"no part of an AVI file at byte {position}"), at=before)
         enter = head[:4] == b"LIST" and head[8:12] in (b"movi", b"rec ")
         data |= enter
         odd = 0 if enter else length % 2
+        before = position
         position += 12 if enter else 8 + length + odd
-    return None if data else Fault("E_CORRUPT", "no data (movi) in it")
+    return wrong if data else replace(wrong or Fault("E_CORRUPT", "no data (movi) in it"), at=0)
 
 
 def _mpegts(file: BinaryIO, size: int, max_frames: int) -> Fault | None:
     """Each transport packet begins with its sync byte (ISO/IEC 13818-1, 2.4.3.2); a recording may end within one."""
     packet, offset = (188, 0) if _at(file, 0, 1) == b"G" else (192, 4)
-    if size % packet:
-        return Fault("E_TRUNCATED", f"{size % packet} bytes behind the last whole transport packet")
+    rest = size % packet
+    wrong = Fault("E_TRUNCATED", f"{rest} bytes behind the last whole transport packet", size - rest) if rest else None
     step = packet * 4096
     for start in range(0, size, step):
         block = np.frombuffer(_at(file, start, step), np.uint8)
         lost = np.flatnonzero(block[offset::packet] != 0x47)
         if len(lost):
-            return Fault("E_CORRUPT", f"no transport packet at byte {start + packet * int(lost[0])}")
-    return None
+            at = start + packet * int(lost[0])
+            return replace(wrong or Fault("E_CORRUPT", f"no transport packet at byte {at}"), at=at)
+    return wrong
 
 
 _WALKS: dict[str, Callable[[BinaryIO, int, int], Fault | None]] = {

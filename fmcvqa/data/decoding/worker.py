@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from fmcvqa.data.decoding.base import Decoder, Frame
+from fmcvqa.data.decoding.base import Frame, Order
 from fmcvqa.data.decoding.child import SharedSlots, main
 from fmcvqa.errors import VideoError
 
@@ -80,7 +80,7 @@ class Worker:
         slots: The memory shared with it.
     """
 
-    def __init__(self, decoder: Decoder, stride: int, chunk_frames: int, chunk_bytes: int, limits: Limits) -> None:
+    def __init__(self, order: Order, chunk_bytes: int, limits: Limits) -> None:
         self.job: Job | None = None
         self.ready = self.closed = False
         self.limits, self.timeout = limits, limits.timeout_seconds
@@ -89,7 +89,7 @@ class Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([main.__module__])
         self.conn, theirs = context.Pipe()
-        arguments = (theirs, self.slots, decoder, stride, chunk_frames, limits.memory_bytes)
+        arguments = (theirs, self.slots, order, limits.memory_bytes)
         self.process = context.Process(target=main, args=arguments, name="fmcvqa-decode", daemon=True)
         try:
             with _hidden_main():

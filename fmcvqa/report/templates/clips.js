@@ -27,7 +27,7 @@ function apply() {
   let shown = 0;
   for (const clip of ordered) {
     const item = document.getElementById(clip.anchor);
-    item.hidden = !clip.name.toLowerCase().includes(name.toLowerCase()) || Boolean(kind && clip.kind !== kind);
+    item.hidden = !clip.name.toLowerCase().includes(name.toLowerCase()) || Boolean(kind && !clip.kinds.includes(kind));
     shown += !item.hidden;
     list.append(item);
   }
