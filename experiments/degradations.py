@@ -3,7 +3,8 @@
 Sources are the genuine clean clips of the DATA folder and clips made by panning and zooming over the Kodak photographs,
 called synthetic motion. ``fmcvqa degrade`` makes the set; its labels are an order, no MOS. Every source is left out
 once: the regressor learns from all others, and the pairs of videos of that source, of one type and different
-strength, are ordered by its predictions. Sharpness and bit rate need no training. The source is the unit: means and
+strength, are ordered by its predictions. No photograph that a fine-tuned network learned from becomes a clip: the cell
+of ``reconstruction.py`` beside its checkpoint says which those are. Sharpness and bit rate need no training. The source is the unit: means and
 standard deviations are over sources, and so few of them allow effects, no p-values.
 
 Example:
@@ -60,7 +61,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder with clips/, konvid1k_clips/, kodak/, weights/"
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/degradations"))
-    parser.add_argument("--finetuned", type=Path, metavar="FILE", help="checkpoint of a fine-tuned SqueezeNet")
+    parser.add_argument("--finetuned", type=Path, metavar="FILE", help="checkpoint of a reconstruction's cell, .../cells/X.ckpt")
     parser.add_argument("--height", type=int, default=144)
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--photos", type=int, default=8, help="clips of synthetic motion")
@@ -93,7 +94,9 @@ def synthetic_motion(options: argparse.Namespace) -> list[Path]:
     )
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, photo in enumerate(photographs(options.data / "kodak")[: options.photos]):
+    seen = set() if options.finetuned is None else learned_from(options.finetuned)
+    unseen = [p for k, p in enumerate(photographs(options.data / "kodak"), 1) if f"I{k:02d}" not in seen]
+    for number, photo in enumerate(unseen[: options.photos]):
         paths.append(folder / f"motion-{photo.stem}.mp4")
         if paths[-1].exists():
             continue
@@ -111,6 +114,11 @@ def synthetic_motion(options: argparse.Namespace) -> list[Path]:
             frames.append(np.asarray(picture.resize(size, Image.Resampling.LANCZOS, (x, y, x + wide, y + wide / 1.5))))
         write_atomic(paths[-1], degrade(frames, recipe(CLEAN, 0, shape, rng), shape, [options.seed]))
     return paths
+
+
+def learned_from(checkpoint: Path) -> set[str]:
+    """References (I01 to I24, the photographs in their order) that a cell of the reconstruction was trained on."""
+    return set(json.loads(checkpoint.with_suffix(".json").read_text())["train_references"])
 
 
 def sharpness(root: Path, rows: Rows) -> list[float]:

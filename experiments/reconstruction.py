@@ -7,7 +7,7 @@ ours, the opinions were given on TID2013's own.
 For each of three folds of eight references every recipe trains on twelve references; four more choose between recipes
 (nested validation) and nothing else; the eight are only scored. ``image`` instead of ``reference`` draws images at
 random with the same budget, the error of fine-tuning sets that share contents. Finished cells are kept in OUT/cells and
-not run again. Example:
+not run again; beside each lies its checkpoint, for ``degradations.py --finetuned``. Example:
 
     python experiments/reconstruction.py --data DATA --out outputs/reconstruction
 """
@@ -21,7 +21,7 @@ import subprocess
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
@@ -54,7 +54,25 @@ OFFSETS = {  # top, left; found by matching TID2013's references with the photog
 }
 WEIGHTS = "weights/squeezenet1_1_features_torchvision.pth"
 RECIPES = ("strong", "ranked", "paper")
-CELLS = [("reference", recipe) for recipe in RECIPES] + [("image", "strong")]
+PRETRAINED, RANDOM = "squeezenet1_1", "inception_v3"
+
+
+class Cell(NamedTuple):
+    """What is trained: how images are split, ``training=``, and which network (the second starts at random)."""
+
+    split: str
+    recipe: str
+    backbone: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+CELLS = [
+    *(Cell("reference", recipe, PRETRAINED) for recipe in RECIPES),
+    Cell("image", "strong", PRETRAINED),
+    Cell("reference", "strong", RANDOM),
+]
 FOLDS, CHOOSING = 3, 4  # of eight references each; references that choose between recipes
 BUDGET = {"crop": 96, "resize": "null", "batch_size": 16, "num_workers": 0}  # the same for every recipe
 SCORED = 192  # pixels of the central crop that is scored
@@ -68,17 +86,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="only this fold, no tables")
-    parser.add_argument("--cell", choices=[f"{split}/{recipe}" for split, recipe in CELLS], help="only this one")
+    parser.add_argument("--cell", choices=[str(cell) for cell in CELLS], help="only this one")
     options = parser.parse_args()
     torch.set_num_threads(1)
     records = reconstruction(options.data, options.out / "set")
     for fold in range(FOLDS) if options.fold is None else [options.fold]:
-        for split, recipe in CELLS if options.cell is None else [options.cell.split("/")]:
-            path = options.out / "cells" / f"{split}_{recipe}_{fold}.json"
+        for cell in CELLS if options.cell is None else [Cell(*options.cell.split("/"))]:
+            path = path_of(options.out, cell, fold)
             if not path.exists():
-                cell = run_cell(records, split, recipe, fold, options)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, json.dumps(cell, indent=1).encode())
+                write_atomic(path, json.dumps(run_cell(records, cell, fold, options), indent=1).encode())
     if options.fold is None and options.cell is None:
         print_tables(options)
 
@@ -89,6 +106,11 @@ def reconstruction(data: Path, root: Path) -> list[ImageRecord]:
     made = DistortedSet(data / "kodak", root, crop=Crop(offsets=OFFSETS), labels=labels)
     made.prepare()
     return TID2013(root, expected=len(made)).records()
+
+
+def path_of(out: Path, cell: Cell, fold: int) -> Path:
+    """The file of a finished cell; its checkpoint has the suffix .ckpt."""
+    return out / "cells" / f"{'_'.join(cell)}_{fold}.json"
 
 
 def folds(records: list[ImageRecord], split: str, fold: int, seed: int) -> tuple[list[int], list[int], list[int]]:
@@ -109,13 +131,11 @@ def folds(records: list[ImageRecord], split: str, fold: int, seed: int) -> tuple
     return train, choosing, scored.tolist()
 
 
-def run_cell(
-    records: list[ImageRecord], split: str, recipe: str, fold: int, options: argparse.Namespace
-) -> dict[str, Any]:
+def run_cell(records: list[ImageRecord], cell: Cell, fold: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train one recipe on one fold; the predictions of the images that choose and of those that are scored."""
     started, cpu = time.monotonic(), time.process_time()
-    train, choosing, scored = folds(records, split, fold, options.seed)
-    overrides = [f"training={recipe}", *(f"training.{key}={value}" for key, value in BUDGET.items())]
+    train, choosing, scored = folds(records, cell.split, fold, options.seed)
+    overrides = [f"training={cell.recipe}", *(f"training.{key}={value}" for key, value in BUDGET.items())]
     with initialize_config_dir(version_base="1.3", config_dir=str(configs.conf_dir())):
         training = OmegaConf.to_container(compose("finetune", overrides=overrides).training)
     assert isinstance(training, dict)
@@ -125,7 +145,8 @@ def run_cell(
     lightning.seed_everything(options.seed, verbose=False)
     images = TID2013DataModule("", seed=options.seed, **training)
     images.train_records = [records[i] for i in train]
-    regressor = IQARegressor("squeezenet1_1", options.data / WEIGHTS, options.seed, **model)
+    weights = options.data / WEIGHTS if cell.backbone == PRETRAINED else "none"
+    regressor = IQARegressor(cell.backbone, weights, options.seed, **model)
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
         accelerator="cpu",
@@ -133,14 +154,13 @@ def run_cell(
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=False,
         limit_val_batches=0,
     )
     trainer.fit(regressor, datamodule=images)
+    trainer.save_checkpoint(path_of(options.out, cell, fold).with_suffix(".ckpt"), weights_only=True)
     regressor.eval()
     return {
-        "split": split,
-        "recipe": recipe,
+        **cell._asdict(),
         "fold": fold,
         "seed": options.seed,
         "epochs": options.epochs,
@@ -180,32 +200,30 @@ def scores(rows: list[tuple[str, float, float]]) -> tuple[float, float]:
 def print_tables(options: argparse.Namespace) -> None:
     """The tables of experiments/README.md, and result.json with every number in them."""
     cells = {
-        (split, recipe): [
-            json.loads((options.out / "cells" / f"{split}_{recipe}_{fold}.json").read_text()) for fold in range(FOLDS)
-        ]
-        for split, recipe in CELLS
+        cell: [json.loads(path_of(options.out, cell, fold).read_text()) for fold in range(FOLDS)] for cell in CELLS
     }
     result: dict[str, Any] = {"overall": {}, "by_type": {}, "nested": {}}
     print("### Held-out SROCC / PLCC on the reconstruction of TID2013's natural part\n")
-    print("| split by | recipe | fold 1 | fold 2 | fold 3 | mean SROCC | mean PLCC |")
-    print("|---|---|---|---|---|---|---|")
-    for (split, recipe), runs in cells.items():
+    print("| split by | network | recipe | fold 1 | fold 2 | fold 3 | mean SROCC | mean PLCC |")
+    print("|---|---|---|---|---|---|---|---|")
+    for cell, runs in cells.items():
         each = [scores(run["scored"]) for run in runs]
         mean = np.mean(each, axis=0)
-        result["overall"][f"{split}/{recipe}"] = each
+        result["overall"][str(cell)] = each
         told = " | ".join(f"{s:.3f} / {p:.3f}" for s, p in each)
-        print(f"| {split} | {recipe} | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
+        network = f"{cell.backbone}, {'pretrained' if cell.backbone == PRETRAINED else 'from random weights'}"
+        print(f"| {cell.split} | {network} | {cell.recipe} | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
     nested = []
     for fold in range(FOLDS):
-        inner = {recipe: scores(cells["reference", recipe][fold]["choosing"])[0] for recipe in RECIPES}
+        inner = {recipe: scores(cells[Cell("reference", recipe, PRETRAINED)][fold]["choosing"])[0] for recipe in RECIPES}
         best = max(inner, key=lambda recipe: inner[recipe])
-        nested.append(scores(cells["reference", best][fold]["scored"]))
+        nested.append(scores(cells[Cell("reference", best, PRETRAINED)][fold]["scored"]))
         result["nested"][fold] = {"inner": inner, "chosen": best, "scored": nested[-1]}
     mean = np.mean(nested, axis=0)
     told = " | ".join(f"{s:.3f} / {p:.3f} ({result['nested'][f]['chosen']})" for f, (s, p) in enumerate(nested))
-    print(f"| reference | chosen by nested validation | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
+    print(f"| reference | {PRETRAINED}, pretrained | chosen by nested validation | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
     print("\n### Held-out SROCC by distortion type on the reconstruction, mean over folds\n")
-    print("| type | " + " | ".join(f"{split}: {recipe}" for split, recipe in cells) + " |")
+    print("| type | " + " | ".join(map(str, cells)) + " |")
     print("|---|" + "---|" * len(cells))
     for number, kind in DISTORTIONS.items():
         row = []

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmcvqa.data.decoding import DecodedChunk, DecodePool, DecordDecoder, FailedVideo, PyAVDecoder
+from fmcvqa.data.decoding import DecodedChunk, DecodePool, DecordDecoder, FailedVideo, PyAVDecoder, TorchCodecDecoder
+from fmcvqa.errors import ConfigError, VideoError
 
 pytestmark = pytest.mark.real
 
@@ -98,3 +99,22 @@ def test_decord_equals_pyav_where_it_reads(real_data: Path) -> None:
             strict=True,
         )
         assert all(np.array_equal(ours, theirs) for (_, ours), (_, theirs) in pairs), name
+
+
+def test_torchcodec_equals_pyav_or_leaves_the_clip_to_it(real_data: Path) -> None:
+    decoder = TorchCodecDecoder()
+    try:
+        decoder.version()
+    except ConfigError as error:  # an extra, which needs FFmpeg's libraries on the system
+        pytest.skip(str(error))
+    genuine = sorted((real_data / "konvid1k_clips").glob("*.mp4"))
+    readers = {}
+    for path in [*genuine, *(real_data / "clips" / name for name in sorted(CLIPS))]:
+        readers[path.name] = decoder.reader_for(path)
+        pairs = zip(PyAVDecoder().frames(path), decoder.frames(path), strict=True)
+        assert all(np.array_equal(ours, theirs) for (_, ours), (_, theirs) in pairs), path.name
+    assert {readers[path.name] for path in genuine} == {"torchcodec"}
+    assert sum(reader == "torchcodec" for reader in readers.values()) > len(genuine) + len(CLIPS) // 2
+    with pytest.raises(VideoError) as failure:
+        list(decoder.frames(real_data / "clips" / "corrupted.mp4"))
+    assert failure.value.code == "E_CORRUPT"
