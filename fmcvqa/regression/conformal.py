@@ -4,7 +4,8 @@ The interval is conformal (Vovk, Gammerman and Shafer, "Algorithmic Learning in 
 quantile as in Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 2018, section 2.2): no
 assumption about the shape of errors, only that new videos are drawn as the training videos were. Every video
 contributes one residual, from the first split that tested it, so from a model that has not seen it. These models were
-fitted on fewer videos than the final one, which makes the interval a little wide rather than narrow.
+fitted on fewer videos than the final one, which makes the interval a little wider. Residuals of several folds depend on
+one another, so that the level holds about and not exactly, as it would for a single split.
 """
 
 from __future__ import annotations
