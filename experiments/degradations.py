@@ -4,8 +4,8 @@ Sources are the genuine clean clips of the DATA folder and clips made by panning
 called synthetic motion. ``fmcvqa degrade`` makes the set; its labels are an order, no MOS. Every source is left out
 once: the regressor learns from all others, and the pairs of videos of that source, of one type and different
 strength, are ordered by its predictions. No photograph that a fine-tuned network learned from becomes a clip: the cell
-of ``reconstruction.py`` beside its checkpoint says which those are. Sharpness and bit rate need no training. The source is the unit: means and
-standard deviations are over sources, and so few of them allow effects, no p-values.
+of ``reconstruction.py`` beside its checkpoint says which those are. Sharpness and bit rate need no training. The
+source is the unit: means and standard deviations are over sources, and so few of them allow effects, no p-values.
 
 Example:
     python experiments/degradations.py --data DATA --out outputs/degradations
@@ -61,7 +61,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder with clips/, konvid1k_clips/, kodak/, weights/"
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/degradations"))
-    parser.add_argument("--finetuned", type=Path, metavar="FILE", help="checkpoint of a reconstruction's cell, .../cells/X.ckpt")
+    parser.add_argument("--finetuned", type=Path, metavar="FILE", help="a reconstruction's .../cells/X.ckpt")
     parser.add_argument("--height", type=int, default=144)
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--photos", type=int, default=8, help="clips of synthetic motion")

@@ -215,13 +215,15 @@ def print_tables(options: argparse.Namespace) -> None:
         print(f"| {cell.split} | {network} | {cell.recipe} | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
     nested = []
     for fold in range(FOLDS):
-        inner = {recipe: scores(cells[Cell("reference", recipe, PRETRAINED)][fold]["choosing"])[0] for recipe in RECIPES}
+        inner = {
+            recipe: scores(cells[Cell("reference", recipe, PRETRAINED)][fold]["choosing"])[0] for recipe in RECIPES
+        }
         best = max(inner, key=lambda recipe: inner[recipe])
         nested.append(scores(cells[Cell("reference", best, PRETRAINED)][fold]["scored"]))
         result["nested"][fold] = {"inner": inner, "chosen": best, "scored": nested[-1]}
     mean = np.mean(nested, axis=0)
     told = " | ".join(f"{s:.3f} / {p:.3f} ({result['nested'][f]['chosen']})" for f, (s, p) in enumerate(nested))
-    print(f"| reference | {PRETRAINED}, pretrained | chosen by nested validation | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
+    print(f"| reference | {PRETRAINED}, pretrained | by nested validation | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
     print("\n### Held-out SROCC by distortion type on the reconstruction, mean over folds\n")
     print("| type | " + " | ".join(map(str, cells)) + " |")
     print("|---|" + "---|" * len(cells))
