@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,28 @@ def test_two_ranks_give_the_store_of_one_byte_for_byte(labels: Path, tmp_path: P
     assert done.stdout.count("5 videos of labels: features in ") == 1
     assert "GLOBAL_RANK: 1, MEMBER: 2/2" in done.stderr
     assert len(stored(tmp_path / "one")) == len(NAMES) + 1
+    assert stored(tmp_path / "two") == stored(tmp_path / "one")
+
+
+@pytest.mark.release
+@pytest.mark.usefixtures("one_thread")
+def test_two_nodes_give_the_store_of_one_byte_for_byte(labels: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Two nodes of one rank each, here on one machine: each is started by itself and told the other's address."""
+    assert run(capsys, *words(labels, tmp_path / "one"))[0] == 0
+    nodes = ["trainer.devices=1", "trainer.num_nodes=2", "trainer.strategy=ddp"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for node in range(2):
+        meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(node), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "fmcvqa", *words(labels, tmp_path / "two", *nodes)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env=os.environ | meet, **pipes))
+    told = [process.communicate(timeout=240) for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    assert ["features in " in out for out, _ in told] == [True, False]
+    assert all(f"GLOBAL_RANK: {node}, MEMBER: {node + 1}/2" in err for node, (_, err) in enumerate(told))
     assert stored(tmp_path / "two") == stored(tmp_path / "one")
 
 
