@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from fmcvqa.data.synthetic import SyntheticKoNViD1k
-from fmcvqa.errors import VideoError
+from fmcvqa.errors import Damage, VideoError
 from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness, Window
 from fmcvqa.report.clips import clips_page
 from fmcvqa.report.writing import write_report
@@ -63,14 +63,22 @@ def report(tmp_path_factory: pytest.TempPathFactory, videos: list[Path]) -> Path
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory, videos: list[Path]) -> Path:
-    """A clip with all there is to say, one that is unlike the training set, one that failed."""
+    """A clip with all there is to say, one that is damaged and unlike the training set, one that failed."""
     page = tmp_path_factory.mktemp("clips") / "scores.html"
     timeline = tuple(Window(k, k + 1, 25, 3 + 0.5 * np.sin(k)) for k in range(6))
     error = VideoError("E_EMPTY", "the file 'gone.mp4' is empty", advice="another")
     predictions = [
         Prediction(videos[0], 3.25, SCALE, Interval(2.5, 4.25, 0.9), 73.4, Unlikeness(0.5, ()), 150, timeline),
         Prediction(
-            videos[1], 1.5, SCALE, Interval(1.0, 2.4, 0.9), 3.0, Unlikeness(2.5, ("far from all",)), 8, timeline[:2]
+            videos[1],
+            1.5,
+            SCALE,
+            Interval(1.0, 2.4, 0.9),
+            3.0,
+            Unlikeness(2.5, ("far from all",)),
+            8,
+            timeline[:2],
+            damage=Damage("E_CORRUPT", "16 good frames, then: a damaged packet"),
         ),
         Prediction(page.parent / "gone.mp4", None, SCALE, error=error),
     ]
@@ -248,6 +256,7 @@ def test_clips_say_their_score_and_play(browser: Chrome, clips: Path) -> None:
     first, second, third = all_of(browser, "li.clip")
     assert one_of(first, ".score").text == "3.25" and "2.50 to 4.25" in first.text and "Better than 73 %" in first.text
     assert "Unlike the training set: far from all." in second.text
+    assert "Damaged E_CORRUPT: the score is of the 8 frames before the damage. 16 good frames, then" in second.text
     assert one_of(third, ".code").text == "E_EMPTY"
     assert len(all_of(first, "svg.timeline circle.point")) == 6 and len(all_of(first, ".frames img")) == 3
     video = one_of(first, "video")
@@ -257,6 +266,9 @@ def test_clips_say_their_score_and_play(browser: Chrome, clips: Path) -> None:
     assert browser.get_log("browser") == []
     Select(one_of(browser, "#filter-kind")).select_by_visible_text("failed")
     assert one_of(browser, "#shown").text == "1 of 3 clips shown" and third.is_displayed() and not first.is_displayed()
+    for kind in ("damaged, scored in part", "unlike the training set"):
+        Select(one_of(browser, "#filter-kind")).select_by_visible_text(kind)
+        assert [item.is_displayed() for item in (first, second, third)] == [False, True, False]
     Select(one_of(browser, "#filter-kind")).select_by_index(0)
     Select(one_of(browser, "#order")).select_by_visible_text("lowest score first")
     assert [item.get_attribute("id") for item in all_of(browser, "li.clip")] == ["clip-1", "clip-0", "clip-2"]
