@@ -73,7 +73,8 @@ def matrix_sqrt(matrices: Tensor) -> Tensor:
 
     By eigen-decomposition in float64, eigenvalues that rounding has made negative taken as 0. Rounding is uncertain by
     about 1e-16 of the largest eigenvalue, so entries that stand for an eigenvalue of 0 are uncertain by about 1e-8 of
-    the root of the largest: the floor below which nothing is known. In float32 it would be 3e-4.
+    the root of the largest: the floor below which nothing is known. In float32 it would be 3e-4. A channel that
+    responds nowhere is exactly 0 in the root too: rounding there would look like a feature once it is standardised.
 
     Args:
         matrices: ``[n, c, c]``.
@@ -85,6 +86,8 @@ def matrix_sqrt(matrices: Tensor) -> Tensor:
     with torch.autocast(matrices.device.type, enabled=False):
         values, vectors = torch.linalg.eigh(matrices.to(torch.float64).where(finite, 0.0))
         roots = (vectors * values.clamp_min(0.0).sqrt().unsqueeze(-2)) @ vectors.mT
+        responds = matrices.diagonal(dim1=-2, dim2=-1) != 0
+        roots = roots.where(responds.unsqueeze(-1) & responds.unsqueeze(-2), 0.0)
     return torch.where(finite, roots, torch.nan)
 
 

@@ -117,3 +117,14 @@ def test_a_map_that_is_not_finite_has_no_root_and_spoils_no_other() -> None:
 def test_a_pooled_tap_is_not_normalised() -> None:
     maps = torch.tensor([4.0, 9.0]).reshape(1, 2, 1, 1)
     assert tap_vector(maps, pooled=True, normalisation="signed_sqrt_l2").tolist() == [[4.0, 9.0]]
+
+
+def test_a_channel_that_responds_nowhere_is_exactly_zero_in_the_root() -> None:
+    maps = torch.rand(2, 40, 5, 5, generator=torch.Generator().manual_seed(0)).relu()
+    maps[0, ::7] = 0  # silent in one frame, not in the other
+    gram = gram_matrix(maps.double())
+    root, silent = matrix_sqrt(gram), torch.arange(40) % 7 == 0
+    assert not root[0, silent].any() and not root[0, :, silent].any()
+    kept = matrix_sqrt(gram[:1, ~silent][:, :, ~silent])[0]
+    assert torch.allclose(root[0, ~silent][:, ~silent], kept, rtol=0, atol=1e-7 * float(kept.max()))
+    assert (root[1] != 0).all()
