@@ -68,6 +68,7 @@ def group_name(group: Group) -> str:
     """The dataset or direction as figures title it, stand-ins and controls marked as such."""
     first = group.first
     where = _set_name(first.dataset) + ("" if first.target is None else f" → {_set_name(first.target)}")
+    where = f"{where}, ablation" if group.ablation else where
     return f"{where}, labels permuted" if first.control else where
 
 
@@ -184,7 +185,7 @@ def splits_png(group: Group, table: CellTable) -> bytes:
     For real sets a diamond marks the published median.
     """
     rows = table.rows
-    labels = [_label(", ".join(filter(None, [_cell_name(row.result), row.label]))) for row in rows]
+    labels = [_label(_row_name(row)) for row in rows]
     figure = _figure(max(7.2, _label_width(labels) + 3.6), 1.5 + 0.3 * _lines(labels))
     panels = np.atleast_1d(figure.subplots(1, 2, sharey=True))
     kernels = list(dict.fromkeys(row.result.cell.kernel for row in rows))
@@ -204,6 +205,13 @@ def splits_png(group: Group, table: CellTable) -> bytes:
     marks = "; diamond: published median" if any(row.published for row in rows) and not group.first.stand_in else ""
     _heading(figure, group_name(group), f"{count} splits per cell, line at the median{marks}")
     return _png(figure)
+
+
+def _row_name(row: Row) -> str:
+    """A cell in words; a row of an ablation by its name."""
+    if row.name:
+        return f"{row.name}, {row.result.cell.kernel}"
+    return ", ".join(filter(None, [_cell_name(row.result), row.settings]))
 
 
 def _strip(axes: Axes, place: int, values: npt.NDArray[np.float64], colour: str, seed: int) -> None:
