@@ -175,17 +175,21 @@ def test_damage_whose_place_is_not_known_is_refused(tmp_path: Path) -> None:
     assert counted and all(counted)
 
 
-@pytest.mark.parametrize("name", ["h264.mp4", "vp9.webm", "h264.ts"])
+@pytest.mark.parametrize("name", ["hevc.mp4", "h264.ts", "vp9.webm"])
 def test_the_same_frames_on_every_run_with_any_number_of_threads_and_workers(name: str, folder: Path) -> None:
-    path = folder / f"again_{name}"
-    path.write_bytes(damaged(source(folder, name).read_bytes(), "overwrite", 3))
-    runs = [
-        pooled(path, PyAVDecoder(threads=threads), num_workers=workers, damage="mark")
-        for threads, workers in ((1, 0), (1, 1), (4, 0), (4, 1), (4, 2))
-    ]
-    seen = {tuple(digest(frame) for item in run for frame in item.frames) for run in runs}  # type: ignore[union-attr]
-    assert len(seen) == 1 and len(seen.pop()) > UNSURE
-    assert len({run[-1].damage for run in runs}) == 1  # type: ignore[union-attr]
+    """Four threads of FFmpeg's would give other frames than one of some of these HEVC files, and miss other damage."""
+    data, path, used = source(folder, name).read_bytes(), folder / f"again_{name}", 0
+    for seed in range(8):
+        path.write_bytes(damaged(data, ("burst", "overwrite")[seed % 2], seed))
+        seen = set()
+        for threads, workers in ((1, 0), (4, 0), (4, 0), (4, 1)):
+            run = pooled(path, PyAVDecoder(threads=threads), num_workers=workers, damage="mark")
+            frames = [digest(frame) for item in run if isinstance(item, DecodedChunk) for frame in item.frames]
+            ends = [item.damage for item in run if isinstance(item, DecodedChunk)][-1:]
+            seen.add((tuple(frames), *ends))
+        assert len(seen) == 1, seed
+        used += ends not in ([], [None])
+    assert used
 
 
 def test_decoders_that_conceal_damage_leave_the_file_to_pyav(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class SalvagingDecoder(PyAVDecoder):
 def salvaging(decoder: Decoder) -> Decoder:
     """What reads damaged files in the place of a decoder; one that is not ours reads them as it can.
 
-    One thread: what several have decoded when one of them meets damage depends on chance. decord and torchcodec conceal
+    One thread: several make other pictures of damage than one, and notice less of it. decord and torchcodec conceal
     damage, and PyAV gives the same pixels.
 
     Raises:
