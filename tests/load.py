@@ -86,7 +86,7 @@ import json, multiprocessing, re, sys
 from pathlib import Path
 from fmcvqa.data.decoding import DecodePool, PyAVDecoder
 max_pixels = 3840 * 2160
-pool = DecodePool(PyAVDecoder(max_pixels=max_pixels), num_workers=1, stride=int(sys.argv[2]))
+pool = DecodePool(PyAVDecoder(max_pixels=max_pixels), num_workers=1)
 frames, child = 0, 0
 def peak(pid):
     return int(re.findall(r"VmHWM:\\s+(\\d+)", Path(f"/proc/{pid}/status").read_text())[0])
@@ -97,10 +97,8 @@ print(json.dumps({"frames": frames, "child": child, "parent": peak("self")}))
 """
 
 
-def peaks(path: Path, stride: int = 1) -> dict[str, int]:
+def peaks(path: Path) -> dict[str, int]:
     """Frames of a clip, and the peak memory of the process that reads and of the one that decodes, in kB."""
-    run = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, str(path), str(stride)], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", _SCRIPT, str(path)], capture_output=True, text=True, check=True)
     found: dict[str, int] = json.loads(run.stdout)
     return found
