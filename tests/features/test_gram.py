@@ -88,7 +88,7 @@ def test_normalisations_equal_the_slow_reference(name: str, shape: tuple[int, in
     found = normalised_gram_vector(maps, name).double().numpy()  # type: ignore[arg-type]
     for frame in range(3):
         slow = reference.vector(maps[frame : frame + 1], name)
-        # The root of what float32 leaves of a Gram number 0; else 1e-6, since processors add 35 products in other orders.
+        # The root of what float32 leaves of a Gram number 0; else 1e-6: processors add 35 products in other orders.
         floor = 3e-4 if name.startswith("signed_sqrt") else 1e-6
         np.testing.assert_allclose(found[frame], slow, rtol=0, atol=floor * np.abs(slow).max())
 
