@@ -21,7 +21,7 @@ from fmcvqa.tasks import multirun
 from fmcvqa.tasks.dashboard import track_cell, track_sweep
 from fmcvqa.tasks.inputs import Inputs, cell_of, open_inputs
 from fmcvqa.tasks.job import job_folder, plain_config
-from fmcvqa.tasks.redaction import recorded
+from fmcvqa.tasks.redaction import recorded, redacted
 from fmcvqa.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -67,10 +67,10 @@ def run(cfg: DictConfig) -> float:
 
 
 def _command() -> str:
-    """What to type for the running job's cell alone."""
+    """What to type for the running job's cell alone; secrets are to be filled in."""
     hydra = HydraConfig.get()
     experiment = [] if hydra.job.config_name in (None, "sweep") else [hydra.job.config_name]
-    return shlex.join(["fmcvqa", "sweep", *experiment, *hydra.overrides.task])
+    return shlex.join(["fmcvqa", "sweep", *experiment, *redacted(list(hydra.overrides.task))])
 
 
 def objective(result: dict[str, Any]) -> float:
