@@ -24,7 +24,8 @@ docs: $(INSTALLED)  ## the site from docs/ and the docstrings, into build/docs; 
 experiments: $(INSTALLED)  ## the tables of experiments/README.md that real data allow (hours): DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make experiments DATA=FOLDER' >&2; exit 2; }
 	$(BIN)/python experiments/reconstruction.py --data '$(DATA)' --out outputs/reconstruction
-	$(BIN)/python experiments/degradations.py --data '$(DATA)' --out outputs/degradations
+	$(BIN)/python experiments/degradations.py --data '$(DATA)' --out outputs/degradations \
+	  --finetuned outputs/reconstruction/cells/reference_ranked_squeezenet1_1_0.ckpt
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

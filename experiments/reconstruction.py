@@ -192,8 +192,10 @@ def predictions(regressor: IQARegressor, records: list[ImageRecord]) -> list[tup
 
 
 def scores(rows: list[tuple[str, float, float]]) -> tuple[float, float]:
-    """SROCC and PLCC (raw)."""
+    """SROCC and PLCC (raw); NaN where all predictions are the same."""
     _, mos, predicted = zip(*rows, strict=True)
+    if len(set(predicted)) == 1:
+        return float("nan"), float("nan")
     return float(spearmanr(mos, predicted)[0]), float(pearsonr(mos, predicted)[0])
 
 
