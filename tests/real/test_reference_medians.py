@@ -99,8 +99,9 @@ def test_ugcvqa_with_the_benchmarks_logistic(load):
         (LIVE, "BRISQUE", 0.5925, 0.6380),
     ],
 )
-def test_the_rest_of_ugcvqa(load, dataset, features, srocc, plcc):
+def test_the_rest_of_ugcvqa(load, dataset, features, srocc, plcc, figure):
     found = evaluate(*load(dataset, features), cell("rbf"), UGCVQA(mapping="test"), threads=2).scores
+    figure(f"{found['srocc']['median']:.4f} / {found['plcc_mapped']['median']:.4f} against {srocc} / {plcc}")
     assert found["srocc"]["median"] == pytest.approx(srocc, abs=TOLERANCE[dataset])
     assert found["plcc_mapped"]["median"] == pytest.approx(plcc, abs=TOLERANCE[dataset])
 
