@@ -21,11 +21,12 @@ demo: $(INSTALLED)  ## install, then the whole method on synthetic sets, ending 
 docs: $(INSTALLED)  ## the site from docs/ and the docstrings, into build/docs; a warning is an error
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html docs build/docs
 
-experiments: $(INSTALLED)  ## the tables of experiments/README.md that real data allow (hours): DATA=FOLDER
+experiments: $(INSTALLED)  ## the tables of experiments/README.md that can be made here (hours): DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make experiments DATA=FOLDER' >&2; exit 2; }
 	$(BIN)/python experiments/reconstruction.py --data '$(DATA)' --out outputs/reconstruction
 	$(BIN)/python experiments/degradations.py --data '$(DATA)' --out outputs/degradations \
 	  --finetuned outputs/reconstruction/cells/reference_ranked_squeezenet1_1_0.ckpt
+	$(BIN)/fmcvqa sweep ablation data=synthetic_konvid1k protocol.repeats=4 tracker=none
 
 lint: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

@@ -226,16 +226,16 @@ def print_tables(options: argparse.Namespace) -> None:
     mean = np.mean(nested, axis=0)
     told = " | ".join(f"{s:.3f} / {p:.3f} ({result['nested'][f]['chosen']})" for f, (s, p) in enumerate(nested))
     print(f"| reference | {PRETRAINED}, pretrained | by nested validation | {told} | {mean[0]:.3f} | {mean[1]:.3f} |")
-    print("\n### Held-out SROCC by distortion type on the reconstruction, mean over folds\n")
+    print("\n### Held-out SROCC / PLCC by distortion type on the reconstruction, mean over folds\n")
     print("| type | " + " | ".join(map(str, cells)) + " |")
     print("|---|" + "---|" * len(cells))
     for number, kind in DISTORTIONS.items():
         row = []
         for runs in cells.values():
-            each = [scores([r for r in run["scored"] if r[0].split("_")[1] == f"{number:02d}"])[0] for run in runs]
-            row.append(float(np.mean(each)))
+            each = [scores([r for r in run["scored"] if r[0].split("_")[1] == f"{number:02d}"]) for run in runs]
+            row.append(np.mean(each, axis=0).tolist())
         result["by_type"][number] = row
-        print(f"| {number} {kind.name} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
+        print(f"| {number} {kind.name} | " + " | ".join(f"{s:.3f} / {p:.3f}" for s, p in row) + " |")
     result["cpu_seconds"] = sum(run["cpu_seconds"] for runs in cells.values() for run in runs)
     result["versions"] = {name: version(name) for name in ("torch", "torchvision", "lightning", "numpy", "pillow")}
     result["versions"]["python"] = platform.python_version()
