@@ -16,6 +16,8 @@ FLOORS = {
     "errors": 0,
     "sealed": 0,
     "heartbeat": 0,
+    "memory": 0,
+    "threads": 0,
     "configs": 0,
     "modelfile": 1,
     "prediction": 1,

@@ -14,6 +14,7 @@ from torch.nn import functional
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.data.resize import crop_offset, resize_and_crop
 from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.threads import in_threads
 
 
 class Preprocess(nn.Module):
@@ -79,21 +80,33 @@ class Preprocess(nn.Module):
         resizes = (height, width) != tuple(frames.shape[2:])
         if not resizes:  # then nothing outside the crop matters, and need not become float
             frames = _center_crop(frames, self.crop)
+        if resizes and frames.device.type == "cpu":
+            return self._one_by_one(frames, (height, width))
         values = self._resized(frames, (height, width)) if resizes else frames.contiguous().to(torch.float32)
-        scale = torch.tensor(self.std, device=values.device).mul_(255.0).view(1, 3, 1, 1)
-        shift = torch.tensor(self.mean, device=values.device).mul_(255.0).view(1, 3, 1, 1)
+        return self._normalised(values)
+
+    def _normalised(self, values: torch.Tensor) -> torch.Tensor:
+        """Values 0 to 255 ``[..., 3, h, w]``, normalised in place."""
+        scale = torch.tensor(self.std, device=values.device).mul_(255.0).view(3, 1, 1)
+        shift = torch.tensor(self.mean, device=values.device).mul_(255.0).view(3, 1, 1)
         return values.sub_(shift).div_(scale)
 
     def _resized(self, frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """Frames resized to ``size``, then cropped: a whole batch at once where a GPU is to be kept busy."""
-        if frames.is_cuda:
-            values = functional.interpolate(frames.to(torch.float32), size=size, mode="bilinear", antialias=True)
-            return _center_crop(values, self.crop).contiguous()
+        """A whole batch resized, then cropped: so a GPU is kept busy."""
+        values = functional.interpolate(frames.to(torch.float32), size=size, mode="bilinear", antialias=True)
+        return _center_crop(values, self.crop).contiguous()
+
+    def _one_by_one(self, frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Each frame resized, cropped and normalised while it is in the processor's cache."""
         _check_crop(size, self.crop)
         kept = size if self.crop is None else (self.crop, self.crop)
-        values = torch.empty(len(frames), 3, *kept, device=frames.device)
-        for frame, out in zip(frames, values, strict=True):
-            resize_and_crop(frame, size, kept, out)
+        values = torch.empty(len(frames), 3, *kept)
+
+        def one(index: int) -> None:
+            resize_and_crop(frames[index], size, kept, values[index])
+            self._normalised(values[index])
+
+        in_threads(one, range(len(frames)))
         return values
 
     def extra_repr(self) -> str:

@@ -1,11 +1,13 @@
 """Antialiased resizing on the CPU that computes only what a centre crop keeps.
 
 The weights are those of ``torch.nn.functional.interpolate`` itself, so the numbers are its own to rounding; of a 16:9
-frame a square crop keeps 56 % of the columns, and one frame at a time stays in the processor's cache.
+frame a square crop keeps 56 % of the columns. A few neighbouring output pixels need a short window of the source, and
+windows that lie a whole number of pixels apart are one batch of small matrix products, without a copy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_BLOCK = 64  # output pixels a small matrix product makes: the fastest of 16, 32, 64, 100 at 960x540
+# Output pixels a product makes, of which that with the shortest window is taken; columns fill whole vector registers.
+_ROWS, _COLUMNS = tuple(range(4, 25)), (16,)
 
 
 @dataclass(frozen=True)
@@ -23,42 +26,52 @@ class _Axis:
     Attributes:
         start: First source pixel that matters.
         stop: The one behind the last.
-        blocks: (first output, first source, weights ``[source, output]``) of consecutive outputs, from ``start`` on;
-            none if everything is kept.
+        before: Zeros in front of them, so that no window begins before the source.
+        padded: Length with these, and with the zeros behind that the last window needs.
+        step: Pixels from one window to the next.
+        weights: ``[windows, outputs of a window, pixels of a window]``; the last outputs may be too many.
     """
 
     start: int
     stop: int
-    blocks: tuple[tuple[int, int, Tensor], ...]
+    before: int
+    padded: int
+    step: int
+    weights: Tensor
+
+    def room(self, values: Tensor, *shape: int, dim: int) -> tuple[Tensor, Tensor]:
+        """float32 zeros of this shape, ``dim`` being the padded one, and the part of it that the source fills."""
+        padding = self.padded - (self.stop - self.start)
+        room = values.new_zeros(shape, dtype=torch.float32) if padding else values.new_empty(shape, dtype=torch.float32)
+        return room, room.narrow(dim, self.before, self.stop - self.start)
 
 
 def resize_and_crop(frame: Tensor, size: tuple[int, int], crop: tuple[int, int], out: Tensor) -> None:
     """Resize one frame with bilinear antialiasing and keep the centre.
 
     Args:
-        frame: uint8 ``[3, h, w]`` on the CPU, of any strides.
+        frame: uint8 ``[3, h, w]`` on the CPU, of any strides; fastest with the channels last in memory.
         size: Height and width of the whole resized frame.
         crop: Height and width that are kept.
         out: float32 ``[3, *crop]``, written to; values 0 to 255.
     """
     height, width = frame.shape[1:]
-    rows, columns = _axis(height, size[0], crop[0]), _axis(width, size[1], crop[1])
-    values = frame[:, rows.start : rows.stop, columns.start : columns.stop].contiguous().to(torch.float32)
-    # Where nothing is cut off, torch's own kernel is faster than matrices; one axis is left to it.
-    target = (size[0] if not rows.blocks else values.shape[1], size[1] if not columns.blocks else values.shape[2])
-    if target != values.shape[1:]:
-        values = functional.interpolate(values[None], size=target, mode="bilinear", antialias=True)[0]
-    if rows.blocks and columns.blocks:
-        values = _along_rows(values, rows, values.new_empty(3, crop[0], values.shape[2]))
-    elif rows.blocks:
-        _along_rows(values, rows, out)
-        return
-    if columns.blocks:
-        for first, source, weights in columns.blocks:
-            part = values[:, :, source : source + weights.shape[0]]
-            out[:, :, first : first + weights.shape[1]] = part @ weights
-    else:
-        out.copy_(values)
+    rows, columns = _axis(height, size[0], crop[0], _ROWS), _axis(width, size[1], crop[1], _COLUMNS)
+    kept = frame[:, rows.start : rows.stop, columns.start : columns.stop].permute(1, 2, 0)
+    line = 3 * kept.shape[1]
+
+    pixels, filled = rows.room(kept, rows.padded, line, dim=0)
+    filled.view(kept.shape).copy_(kept)
+    count, _, window = rows.weights.shape
+    windows = pixels.as_strided((count, window, line), (rows.step * line, line, 1))
+    lines = torch.bmm(rows.weights, windows).flatten(0, 1)[: crop[0]]
+
+    planes, filled = columns.room(kept, 3, crop[0], columns.padded, dim=2)
+    filled.copy_(lines.view(crop[0], -1, 3).permute(2, 0, 1))
+    count, _, window = columns.weights.shape
+    windows = planes.as_strided((count, 3 * crop[0], window), (columns.step, columns.padded, 1))
+    made = torch.bmm(windows, columns.weights.mT)
+    out.copy_(made.permute(1, 0, 2).flatten(1)[:, : crop[1]].view(out.shape))
 
 
 def crop_offset(length: int, crop: int) -> int:
@@ -66,27 +79,29 @@ def crop_offset(length: int, crop: int) -> int:
     return round((length - crop) / 2.0)
 
 
-def _along_rows(values: Tensor, rows: _Axis, out: Tensor) -> Tensor:
-    for first, source, weights in rows.blocks:
-        part = values[:, source : source + weights.shape[0]]
-        out[:, first : first + weights.shape[1]] = weights.T @ part
-    return out
-
-
 @lru_cache(maxsize=64)
-def _axis(source: int, length: int, crop: int) -> _Axis:
-    if crop == length:
-        return _Axis(0, source, ())
+def _axis(source: int, length: int, crop: int, outputs: Sequence[int]) -> _Axis:
     weights = _weights(source, length)
     offset = crop_offset(length, crop)
-    kept = weights[offset : offset + crop]
-    start, stop = _span(kept)
-    blocks = []
-    for first in range(0, crop, _BLOCK):
-        part = kept[first : first + _BLOCK]
-        low, high = _span(part)
-        blocks.append((first, low - start, part[:, low:high].T.contiguous()))
-    return _Axis(start, stop, tuple(blocks))
+    weights = weights[offset : offset + crop]
+    start, stop = _span(weights)
+    weights = weights[:, start:stop]
+    return min((_with_windows(weights, start, count) for count in outputs), key=lambda axis: axis.weights.shape[2])
+
+
+def _with_windows(weights: Tensor, start: int, outputs: int) -> _Axis:
+    """``[crop, source]`` weights in windows of so many outputs."""
+    crop, length = weights.shape
+    spans = [_span(part) for part in torch.split(weights, outputs)]
+    count = len(spans)
+    step = round(spans[-1][0] / max(1, count - 1))
+    before = max(k * step - first for k, (first, _) in enumerate(spans))
+    window = max(before + last - k * step for k, (_, last) in enumerate(spans))
+    padded = max(before + length, step * (count - 1) + window)
+    room = torch.zeros(count * outputs, padded)
+    room[:crop, before : before + length] = weights
+    parts = [room[k * outputs : (k + 1) * outputs, k * step : k * step + window] for k in range(count)]
+    return _Axis(start, start + length, before, padded, step, torch.stack(parts))
 
 
 def _weights(source: int, length: int) -> Tensor:

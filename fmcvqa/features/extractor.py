@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import TapPools
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.heartbeat import Heartbeat
+from fmcvqa.memory import kept_memory
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 
@@ -83,6 +85,7 @@ class GramExtractor(lightning.LightningModule):
         self.recipe = recipe or FeatureRecipe(taps=self.network.taps)
         self._pools: dict[str, TapPools] = {}
         self._void: set[str] = set()
+        self._begun: deque[tuple[FrameBatch, Callable[[], dict[str, Tensor]]]] = deque()
 
     def predict_step(self, batch: FrameBatch, batch_idx: int = 0) -> PooledFeatures | None:
         """Add a chunk of preprocessed frames ``[n, 3, h, w]``; gives the video's features after its last chunk."""
@@ -90,18 +93,25 @@ class GramExtractor(lightning.LightningModule):
             return None
         pools = self._pools.setdefault(batch.video_id, self.recipe.tap_pools())
         if len(batch.frames):
-            vectors: dict[str, Tensor] = {}
-            for tap, maps in self.network(batch.frames).items():
-                vectors[tap] = tap_vector(
-                    maps, pooled=tap in self.network.vector_taps, normalisation=self.recipe.normalisation
-                )
-            pools.update(vectors)
-            if self._on_frames is not None:
-                self._on_frames(batch, vectors)
+            self._begun.append((batch, self.network.later(batch.frames, self._vectors)))
+        while len(self._begun) > (0 if batch.last else 1):  # one chunk is computed while the next is made ready
+            self._pool(*self._begun.popleft())
         if not batch.last:
             return None
         del self._pools[batch.video_id]
         return PooledFeatures(batch.video_id, pools.count, batch.reader, pools.blocks(), batch.damage)
+
+    def _pool(self, batch: FrameBatch, vectors: Callable[[], dict[str, Tensor]]) -> None:
+        found = vectors()
+        if batch.video_id in self._void:
+            return
+        self._pools[batch.video_id].update(found)
+        if self._on_frames is not None:
+            self._on_frames(batch, found)
+
+    def _vectors(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        pooled, normalisation = self.network.vector_taps, self.recipe.normalisation
+        return {tap: tap_vector(m, pooled=tap in pooled, normalisation=normalisation) for tap, m in maps.items()}
 
     def discard(self, video_id: str) -> None:
         """Forget a video that could not be read to its end, and what may still come of it."""
@@ -224,6 +234,7 @@ def extract_features(
     with (
         tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar,
         Heartbeat(heartbeat_seconds, lambda: _children(frames.pool)) as beat,
+        kept_memory(),
     ):
         engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done, beat)])
         with warnings.catch_warnings():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 Normalisation = Literal["none", "signed_sqrt", "l2", "signed_sqrt_l2", "matrix_sqrt"]
 NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
+_STRIP = 64  # rows of a Gram matrix at once: of 32 to 144 as fast as any with 256 and 288 channels
 
 
 def gram_matrix(maps: Tensor) -> Tensor:
@@ -26,46 +27,63 @@ def gram_matrix(maps: Tensor) -> Tensor:
     Raises:
         ValueError: If ``maps`` is not four-dimensional.
     """
+    f, g, scale = _factors(maps)
+    with torch.autocast(maps.device.type, enabled=False):
+        return torch.bmm(f, g).div_(scale)
+
+
+def _factors(maps: Tensor) -> tuple[Tensor, Tensor, int]:
+    """``F`` and its transpose in float32 or wider, as they lie in memory, and what their product is divided by."""
     if maps.ndim != 4:
         raise ValueError(f"feature maps have the shape [n, c, h, w], not {list(maps.shape)}")
     _, c, h, w = maps.shape
-    with torch.autocast(maps.device.type, enabled=False):
-        wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
-        if maps.is_contiguous(memory_format=torch.channels_last):  # as they lie in memory, without a copy
-            pixels = wide.permute(0, 2, 3, 1).flatten(1, 2)
-            return torch.bmm(pixels.transpose(1, 2), pixels).div_(c * h * w)
-        flat = wide.flatten(2)
-        return torch.bmm(flat, flat.transpose(1, 2)).div_(c * h * w)
+    wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    if maps.is_contiguous(memory_format=torch.channels_last):
+        pixels = wide.permute(0, 2, 3, 1).flatten(1, 2)
+        return pixels.transpose(1, 2), pixels, c * h * w
+    flat = wide.flatten(2)
+    return flat, flat.transpose(1, 2), c * h * w
 
 
 def upper_triangle(matrices: Tensor) -> Tensor:
-    """The upper triangle of symmetric matrices, row by row and with the diagonal.
+    """The upper triangle of symmetric matrices, or of their first rows, row by row and with the diagonal.
 
     Args:
-        matrices: Matrices ``[n, c, c]``.
+        matrices: Matrices ``[n, c, c]``, or their first r rows ``[n, r, c]``.
 
     Returns:
-        Vectors ``[n, c (c + 1) / 2]``.
+        Vectors ``[n, c (c + 1) / 2]``, of r rows ``[n, r c - r (r - 1) / 2]``.
     """
-    return matrices.flatten(1).index_select(1, _triangle(matrices.shape[-1], matrices.device))
+    return matrices.flatten(1).index_select(1, _triangle(*matrices.shape[1:], matrices.device))
 
 
-@lru_cache(maxsize=8)
-def _triangle(size: int, device: torch.device) -> Tensor:
-    pairs = torch.triu_indices(size, size, device=device)
-    return pairs[0] * size + pairs[1]
+@lru_cache(maxsize=64)
+def _triangle(rows: int, columns: int, device: torch.device) -> Tensor:
+    pairs = torch.triu_indices(rows, columns, device=device)
+    return pairs[0] * columns + pairs[1]
 
 
 def gram_vector(maps: Tensor) -> Tensor:
     """The Gram matrix of each frame as a vector: 32,896 numbers for the 256 channels of Mixed_5b.
 
+    Only the upper triangle is computed, in strips of some rows from the diagonal on: half the work of the matrix.
+
     Args:
         maps: Feature maps ``[n, c, h, w]``.
 
     Returns:
-        Vectors ``[n, c (c + 1) / 2]``.
+        Vectors ``[n, c (c + 1) / 2]``, the :func:`upper_triangle` of :func:`gram_matrix` to rounding.
+
+    Raises:
+        ValueError: If ``maps`` is not four-dimensional.
     """
-    return upper_triangle(gram_matrix(maps))
+    f, g, scale = _factors(maps)
+    parts = []
+    with torch.autocast(maps.device.type, enabled=False):
+        for row in range(0, maps.shape[1], _STRIP):
+            strip = torch.bmm(f[:, row : row + _STRIP], g[:, :, row:])
+            parts.append(upper_triangle(strip))
+    return torch.cat(parts, 1).div_(scale)
 
 
 def matrix_sqrt(matrices: Tensor) -> Tensor:

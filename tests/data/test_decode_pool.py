@@ -264,6 +264,21 @@ def test_a_child_decodes_ahead_but_no_further_than_its_slots(tmp_path: Path) -> 
     items.close()
 
 
+def test_a_child_is_at_the_next_video_while_the_last_frames_of_one_are_used(tmp_path: Path) -> None:
+    names = [str(tmp_path / "a"), str(tmp_path / "counted")]
+    items = DecodePool(PlantedDecoder(), num_workers=1, chunk_frames=20).decode([(name, name) for name in names])
+    first = next(items)
+    assert isinstance(first, DecodedChunk) and first.last
+    until = time.monotonic() + 30
+    while not Path(names[1]).exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert Path(names[1]).exists()
+    assert read_barcode(first.frames[19]) == 19  # still there
+    second = next(items)
+    assert isinstance(second, DecodedChunk) and second.last and second.video_id == names[1]
+    assert next(items, None) is None
+
+
 def test_a_bug_is_no_bad_video() -> None:
     pool = DecodePool(PlantedDecoder(), num_workers=1)
     with pytest.raises(RuntimeError) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,14 +141,3 @@ def test_no_gpu_and_no_such_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         TorchCodecDecoder(device="gpu")  # type: ignore[arg-type]
     assert str(caught.value) == "decoder.device is 'gpu'. Try: decoder.device = cpu or cuda"
-
-
-def test_without_torchcodec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchcodec", None)
-    with pytest.raises(ConfigError) as caught:
-        TorchCodecDecoder().version()
-    assert str(caught.value) == (
-        "decoder=torchcodec asks for torchcodec, which cannot be loaded. Found: import of torchcodec halted; None in "
-        "sys.modules. Try: pip install 'fmcvqa[torchcodec]' and the system's FFmpeg (Debian: apt-get install ffmpeg), "
-        "or decoder=pyav, which reads the same frames everywhere"
-    )

@@ -38,9 +38,19 @@ def test_widths_of_the_paper(channels: int, width: int) -> None:
     assert gram_vector(torch.ones(1, channels, 2, 2)).shape == (1, width)
 
 
+@pytest.mark.parametrize("channels", [1, 63, 64, 65, 130])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_vector_in_strips_is_the_triangle_of_the_matrix(channels: int, layout: torch.memory_format) -> None:
+    maps = torch.randn(2, channels, 3, 5, generator=torch.Generator().manual_seed(1)).to(memory_format=layout)
+    vectors = gram_vector(maps)
+    assert vectors.is_contiguous()
+    torch.testing.assert_close(vectors, upper_triangle(gram_matrix(maps)), rtol=0, atol=1e-7)
+
+
 def test_upper_triangle_runs_row_by_row() -> None:
     matrix = torch.tensor([[[1.0, 2.0, 3.0], [2.0, 4.0, 5.0], [3.0, 5.0, 6.0]]])
     assert upper_triangle(matrix).tolist() == [[1, 2, 3, 4, 5, 6]]
+    assert upper_triangle(matrix[:, :2]).tolist() == [[1, 2, 3, 4, 5]]
 
 
 def test_a_low_precision_map_is_correlated_in_float32_even_under_autocast() -> None:
@@ -60,6 +70,8 @@ def test_a_pooled_tap_is_taken_as_it_is() -> None:
 def test_three_dimensions_are_refused() -> None:
     with pytest.raises(ValueError, match=r"feature maps have the shape \[n, c, h, w\], not \[2, 3, 4\]"):
         gram_matrix(torch.ones(2, 3, 4))
+    with pytest.raises(ValueError, match=r"feature maps have the shape \[n, c, h, w\], not \[2, 3, 4\]"):
+        gram_vector(torch.ones(2, 3, 4))
 
 
 def test_normalisations_of_hand_computed_maps() -> None:

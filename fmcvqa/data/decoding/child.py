@@ -19,6 +19,9 @@ import numpy as np
 
 from fmcvqa.data.decoding.base import Frame, Order, out_of_memory
 from fmcvqa.errors import VideoError
+from fmcvqa.memory import keep_memory
+
+_KEPT = 64 << 20  # some frames: what a decoder frees between two of them it wants again for the next
 
 
 class SharedSlots:
@@ -94,7 +97,9 @@ class _Child:
             if message[0] == "free":
                 self.free.append(message[1])
             else:
-                self.conn.send(self.decode(*message[1:]))
+                failure = self.decode(*message[1:])
+                if failure:
+                    self.conn.send(failure)
 
     def _announced(self, frames: Iterator[tuple[int, Frame]]) -> Iterator[tuple[int, Frame]]:
         """The same frames; tells the parent that the file is open when the first is there."""
@@ -104,8 +109,11 @@ class _Child:
             yield first
             yield from frames
 
-    def decode(self, path: str | Path, skip: int) -> tuple[Any, ...]:
-        """Sends the video's chunks but the first ``skip``, which the parent has; returns how it ended."""
+    def decode(self, path: str | Path, skip: int) -> tuple[Any, ...] | None:
+        """Sends the video's chunks but the first ``skip``, which the parent has; returns what went wrong, if anything.
+
+        A video ends with its last chunk: what would be sent after it the parent would hear a chunk's work too late.
+        """
         try:
             reader = self.order.decoder.reader_for(path)
             frames = self._announced(self.order.decoder.frames(path, stride=self.order.stride))
@@ -126,7 +134,7 @@ class _Child:
             return "bug", traceback.format_exc()
         finally:
             self._keep()
-        return ("done",)
+        return None
 
     def _keep(self) -> None:
         """Frees the slot that was not sent: of a chunk the parent has, or one in which damage was found."""
@@ -153,6 +161,7 @@ def main(conn: Connection, slots: SharedSlots, order: Order, memory_bytes: int) 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stuck child dies with its parent
+        keep_memory(_KEPT)
         order.decoder.version()  # loads its libraries, which are of the start: torchcodec's take more than a video may
         _limit_memory(memory_bytes + getattr(order.decoder, "memory_bytes", 0))  # decord decodes ahead, up to its limit
     try:

@@ -167,7 +167,7 @@ class DecodePool:
                 if not busy:
                     return
                 for worker in heard(busy):
-                    yield from self._hear(worker, retries)
+                    yield from self._hear(worker, queue, retries)
                 workers[:] = [worker for worker in workers if not worker.closed]
         finally:
             for worker in workers:
@@ -185,13 +185,13 @@ class DecodePool:
             if self.accept is not None and not source[0].retried and not self.accept(source[0].video_id):
                 source.popleft()
                 continue
-            worker = next((worker for worker in workers if not worker.job), None)
+            worker = next((worker for worker in workers if not worker.job and not worker.closed), None)
             if worker is None:
                 worker = Worker(self.order, self.chunk_bytes, self.limits)
                 workers.append(worker)
             worker.start(source.popleft())
 
-    def _hear(self, worker: Worker, retries: deque[Job]) -> Items:
+    def _hear(self, worker: Worker, queue: deque[Job], retries: deque[Job]) -> Items:
         """Acts on one message of a child, on its death, or on its silence."""
         job = worker.job
         if job is None:
@@ -202,12 +202,13 @@ class DecodePool:
             _, slot, shape, (indices, last, damage, reader) = message
             job.delivered += 1
             frames = worker.slots.slot(slot)[: int(np.prod(shape))].reshape(shape)
+            if last:  # while its last frames are used, the child opens the next video
+                worker.job = None
+                self._assign(queue, retries, self._workers)
             yield DecodedChunk(job.video_id, frames, indices, last, reader, damage)
             worker.give_back(slot)
         elif kind == "opened":
             job.stage = "decode"
-        elif kind == "done":
-            worker.job = None
         elif kind == "failed":
             worker.job = None
             _, code, problem, found, advice = message

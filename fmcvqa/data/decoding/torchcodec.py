@@ -160,11 +160,15 @@ def _import_torchcodec() -> Any:
         import torchcodec
         import torchcodec._core
         import torchcodec.decoders
+
+        loaded: Any = torchcodec
+        loaded._core.get_ffmpeg_library_versions()  # it can be imported without FFmpeg, for images
     except (ImportError, OSError, RuntimeError) as error:  # what it raises without FFmpeg has changed over time
+        found = str(error).strip().partition("\n")[0].removesuffix("Likely causes:").strip(" .")
         raise ConfigError(
             "decoder=torchcodec asks for torchcodec, which cannot be loaded",
-            found=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            found=found or type(error).__name__,
             advice="pip install 'fmcvqa[torchcodec]' and the system's FFmpeg (Debian: apt-get install ffmpeg), or "
             "decoder=pyav, which reads the same frames everywhere",
         ) from error
-    return torchcodec
+    return loaded
