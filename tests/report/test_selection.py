@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from fmcvqa.report.results import find_results
 from fmcvqa.report.selection import group_selection, select_apart
 
 
-def test_on_pure_noise_the_best_looks_good_and_is_not() -> None:
+def test_on_pure_noise_the_best_looks_good_and_is_not(figure: Callable[[str], None]) -> None:
     generator = np.random.default_rng(0)
     selection = select_apart(generator.normal(size=(30, 60)), generator.normal(size=60))
+    figure(f"SROCC on noise: best of 30 {selection.together:.3f}, nested choice {selection.apart:+.3f}")
     assert selection.cells == 30
     assert selection.together > 0.2
     assert abs(selection.apart) < 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fmcvqa.regression.protocols import Paper
 from fmcvqa.regression.svr import Cell
 
 Capture = pytest.CaptureFixture[str]
+Figure = Callable[[str], None]
 CHECKS = [
     "finite numbers",
     "labels",
@@ -75,7 +77,9 @@ def failed(found: dict[str, tuple[str, str]]) -> list[str]:
     return [check for check, (finding, _) in found.items() if finding == "FAILED"]
 
 
-def test_copies_are_named_and_kept_together_for_the_other_checks(tmp_path: Path, capsys: Capture) -> None:
+def test_copies_are_named_and_kept_together_for_the_other_checks(
+    tmp_path: Path, capsys: Capture, figure: Figure
+) -> None:
     X, mos = made()
     twice, labels = np.vstack([X, X[:3]]), np.append(mos, mos[:3])
     code, found = audited(tmp_path, capsys, twice, labels)
@@ -90,25 +94,28 @@ def test_copies_are_named_and_kept_together_for_the_other_checks(tmp_path: Path,
     grouped = checked(twice, labels, groups=[k % 40 for k in range(43)])
     assert grouped["copies"][0] == "note"
     assert grouped["copies"][1] == "v0 = v40, v1 = v41, v2 = v42 have equal features, and are in one group"
+    figure("copies: named")
 
 
-def test_labels_among_features() -> None:
+def test_labels_among_features(figure: Figure) -> None:
     X, mos = made()
     assert checked(np.column_stack([X, np.exp(mos)]), mos)["labels among features"] == (
         "FAILED",
         "column 6 of matrix/all ranks the videos as their MOS does (1.000): was it made from the labels?",
     )
+    figure("labels among features: named")
 
 
-def test_numbers_that_are_not_finite(tmp_path: Path, capsys: Capture) -> None:
+def test_numbers_that_are_not_finite(tmp_path: Path, capsys: Capture, figure: Figure) -> None:
     X, mos = made()
     X[4, 2] = np.nan
     code, found = audited(tmp_path, capsys, X, mos)
     assert (code, failed(found)) == (3, ["finite numbers"])
     assert "1 values that are not finite numbers: row 4 column 2" in found["finite numbers"][1]
+    figure("not finite: named")
 
 
-def test_constants_and_too_few(tmp_path: Path, capsys: Capture) -> None:
+def test_constants_and_too_few(tmp_path: Path, capsys: Capture, figure: Figure) -> None:
     X, mos = made()
     found = checked(np.column_stack([X, np.ones(40)]), mos)
     assert found["constant columns"] == ("note", "1 of 7 columns; they change no score")
@@ -121,6 +128,7 @@ def test_constants_and_too_few(tmp_path: Path, capsys: Capture) -> None:
     assert (code, failed(found)) == (3, ["number of videos"])
     assert found["number of videos"][1] == "9 videos; give 10 or more"
     assert [found[name][0] for name in CHECKS[-3:]] == ["not run"] * 3
+    figure("constant columns, constant features, constant labels, 9 videos: named")
 
 
 def test_fewer_permutations_say_nothing(capsys: Capture) -> None:

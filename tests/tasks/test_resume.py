@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_a_kill_goes_on_from_the_last_written_step(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.faults
-def test_a_killed_process_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_a_killed_process_goes_on_to_the_same_weights(tmp_path: Path, figure: Callable[[str], None]) -> None:
     """InceptionV3 with its dropout, real commands, a real ``kill -9`` in the middle of an epoch."""
     settings = [
         *("data=synthetic_tid2013", "data.references=4", "data.distortions=[1,8]", "data.size=[96,96]"),
@@ -166,3 +167,4 @@ def test_a_killed_process_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert not (last.parent / "result.json").exists()
     subprocess.run(command("killed", "ckpt_path=last"), check=True)
     assert same(weights(last), weights(tmp_path / "whole" / "finetune" / "last.ckpt"))
+    figure("1 of 1 kill, every bit of every weight")
