@@ -420,8 +420,8 @@ def test_frame_limit_where_none_are_declared(tmp_path: Path) -> None:
 
 def test_wrong_numbers() -> None:
     with pytest.raises(ConfigError) as caught:
-        PyAVDecoder(threads=0)
-    assert str(caught.value) == "decoder.threads is 0. Try: give a number of at least 1"
+        PyAVDecoder(max_pixels=0)
+    assert str(caught.value) == "decoder.max_pixels is 0. Try: give a number of at least 1"
     with pytest.raises(ConfigError) as caught:
         DecordDecoder(max_frames=-1)
     assert str(caught.value) == "decoder.max_frames is -1. Try: give a number of at least 1"

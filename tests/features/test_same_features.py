@@ -50,7 +50,7 @@ def features(records: list[VideoRecord], trunk: Trunk, *, workers: int = 0, chun
         records,
         trunk,
         FeatureRecipe(taps=TAPS, crop=64),
-        PyAVDecoder(threads=1 + workers),
+        PyAVDecoder(),
         done=done,
         trainer={"accelerator": "cpu"},
         num_workers=workers,

@@ -29,7 +29,6 @@ class DecordDecoder:
     """Reads frames with decord where a look at the packets says it is right, with PyAV elsewhere.
 
     Args:
-        threads: Decoding threads.
         max_pixels: Refuse larger frames (width x height).
         max_frames: Refuse longer videos.
         memory_bytes: Leave videos that take more than this as RGB to PyAV: decord decodes ahead without bound.
@@ -38,7 +37,6 @@ class DecordDecoder:
         ConfigError: If a number is not positive.
     """
 
-    threads: int = 1
     max_pixels: int = MAX_PIXELS
     max_frames: int = MAX_FRAMES
     memory_bytes: int = 2**30
@@ -50,7 +48,7 @@ class DecordDecoder:
 
     @property
     def _pyav(self) -> PyAVDecoder:
-        return PyAVDecoder(self.threads, self.max_pixels, self.max_frames)
+        return PyAVDecoder(self.max_pixels, self.max_frames)
 
     @property
     def name(self) -> str:
@@ -83,7 +81,7 @@ class DecordDecoder:
         decord = _import_decord()
         try:
             # An absolute path cannot be an address.
-            reader = decord.VideoReader(str(Path(path).absolute()), ctx=decord.cpu(0), num_threads=self.threads)
+            reader = decord.VideoReader(str(Path(path).absolute()), ctx=decord.cpu(0), num_threads=1)
             try:
                 yield from _read(reader, path, count, stride, max(1, CHUNK_BYTES // frame_bytes))
             finally:

@@ -25,7 +25,6 @@ class PyAVDecoder:
     """Reads frames in order with PyAV and notices damage.
 
     Args:
-        threads: Slice threads of the decoder; frame threads would hide a cut file.
         max_pixels: Refuse larger frames (width x height).
         max_frames: Refuse longer videos.
 
@@ -33,12 +32,11 @@ class PyAVDecoder:
         ConfigError: If a number is not positive.
     """
 
-    threads: int = 1
     max_pixels: int = MAX_PIXELS
     max_frames: int = MAX_FRAMES
 
     def __post_init__(self) -> None:
-        for name in ("threads", "max_pixels", "max_frames"):
+        for name in ("max_pixels", "max_frames"):
             if getattr(self, name) < 1:
                 problem = f"decoder.{name} is {getattr(self, name)}"
                 raise ConfigError(problem, advice="give a number of at least 1")
@@ -71,7 +69,7 @@ class PyAVDecoder:
         with opened(path, **limits, faults=faults) as (container, stream):
             clock = Clock(stream.average_rate)
             fault = faults[0] if faults else None
-            reading = Reading(path, container, stream, threads=self.threads, max_pixels=self.max_pixels, fault=fault)
+            reading = Reading(path, container, stream, max_pixels=self.max_pixels, fault=fault)
             for count, frame in enumerate(_held_back(reading.frames(), unsure)):
                 if count == self.max_frames:
                     raise too_many(path, "more frames than it declares", self.max_frames)

@@ -30,7 +30,6 @@ class Reading:
         path: The file, for messages.
         container: The open container.
         stream: Its video.
-        threads: Slice threads.
         max_pixels: Larger pictures are refused.
         fault: What is known to be wrong with the file: reading ends where that begins.
     """
@@ -41,13 +40,12 @@ class Reading:
         container: InputContainer,
         stream: VideoStream,
         *,
-        threads: int,
         max_pixels: int,
         fault: Fault | None = None,
     ) -> None:
         self.path, self.container, self.stream, self.max_pixels = path, container, stream, max_pixels
         self.fault = fault
-        self.decoder = strict_decoder(stream, threads=threads, max_pixels=max_pixels)
+        self.decoder = strict_decoder(stream, max_pixels=max_pixels)
         self.has_forbidden_bytes = forbidden_bytes(stream)
         self.ledger = Ledger()
         self.log: Log = []

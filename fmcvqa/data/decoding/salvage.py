@@ -42,8 +42,7 @@ class SalvagingDecoder(PyAVDecoder):
 def salvaging(decoder: Decoder) -> Decoder:
     """What reads damaged files in the place of a decoder; one that is not ours reads them as it can.
 
-    One thread: several make other pictures of damage than one, and notice less of it. decord and torchcodec conceal
-    damage, and PyAV gives the same pixels.
+    decord and torchcodec conceal damage, and PyAV gives the same pixels.
 
     Raises:
         ConfigError: If frames are to stay on a GPU, whose pixels nothing else gives.
@@ -55,5 +54,5 @@ def salvaging(decoder: Decoder) -> Decoder:
             advice="recipe.damage=reject, or decoder=pyav",
         )
     if isinstance(decoder, _OURS) and type(decoder) in _OURS:
-        return SalvagingDecoder(1, decoder.max_pixels, decoder.max_frames)
+        return SalvagingDecoder(decoder.max_pixels, decoder.max_frames)
     return decoder

@@ -22,7 +22,7 @@ _TOO_LARGE = re.compile(r"Picture size (\d+x\d+) ")
 Log = list[tuple[int, str, str]]
 
 
-def strict_decoder(stream: VideoStream, *, threads: int, max_pixels: int) -> VideoCodecContext:
+def strict_decoder(stream: VideoStream, *, max_pixels: int) -> VideoCodecContext:
     """A decoder for a stream that makes an error of damage, where the codec allows to notice it.
 
     VP9 is read by libvpx, which notices a picture that needs more bytes than it has; FFmpeg's own decoder returns such
@@ -30,7 +30,6 @@ def strict_decoder(stream: VideoStream, *, threads: int, max_pixels: int) -> Vid
 
     Args:
         stream: The stream, not yet decoded.
-        threads: Slice threads; frame threads would hide a cut file.
         max_pixels: Much larger pictures are refused before they take memory, whatever the container says of their
             size; FFmpeg counts the margins it adds, so those a little larger are for the caller to refuse.
     """
@@ -43,8 +42,8 @@ def strict_decoder(stream: VideoStream, *, threads: int, max_pixels: int) -> Vid
     elif context.name == "libdav1d":
         options["strict"] = "strict"  # dav1d then checks that each tile ends where it should
     context.options = options
-    context.thread_type = "SLICE"
-    context.thread_count = threads
+    context.thread_type = "SLICE"  # frame threads would hide a cut file
+    context.thread_count = 1  # several make other pictures of damage, other ones in each run, and notice less of it
     return context
 
 

@@ -31,7 +31,6 @@ class TorchCodecDecoder:
     """Reads frames with torchcodec where a look at the packets says it is right, with PyAV elsewhere.
 
     Args:
-        threads: Decoding threads.
         max_pixels: Refuse larger frames (width x height).
         max_frames: Refuse longer videos.
         device: ``cpu``, or ``cuda`` for NVDEC: frames then stay on the GPU, decoded in this process
@@ -41,7 +40,6 @@ class TorchCodecDecoder:
         ConfigError: If a number is not positive or there is no such device.
     """
 
-    threads: int = 1
     max_pixels: int = MAX_PIXELS
     max_frames: int = MAX_FRAMES
     device: Literal["cpu", "cuda"] = "cpu"
@@ -53,7 +51,7 @@ class TorchCodecDecoder:
 
     @property
     def _pyav(self) -> PyAVDecoder:
-        return PyAVDecoder(self.threads, self.max_pixels, self.max_frames)
+        return PyAVDecoder(self.max_pixels, self.max_frames)
 
     @property
     def name(self) -> str:
@@ -134,7 +132,7 @@ class TorchCodecDecoder:
             decoder = torchcodec.decoders.VideoDecoder(
                 str(Path(path).absolute()),  # an absolute path cannot be an address
                 dimension_order="NHWC",
-                num_ffmpeg_threads=self.threads,
+                num_ffmpeg_threads=1,
                 device=self.device,
                 seek_mode="exact",  # the other one gives wrong frames at variable rates
             )
