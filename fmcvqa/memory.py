@@ -9,30 +9,47 @@ from contextlib import contextmanager
 from typing import Any
 
 # malloc.h of glibc. By itself it hands back what is free at the end of its memory, a frame or a batch at a time.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_AHEAD = 128 << 10  # its own TOP_PAD
+_HEAP = 64 << 20  # the pieces in which a thread's memory comes
 _LARGEST_MMAP_THRESHOLD = 32 << 20  # what its own adjustment would end at
 _KEPT = 1 << 30
 
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Has glibc keep freed memory until the end, when it goes back to the system; nothing happens elsewhere."""
-    keep_memory(_KEPT)
+    """Has glibc keep freed memory until the end; nothing happens elsewhere.
+
+    Then it goes back to the system, but for the last 64 MiB of each thread other than the first.
+    """
+    keep_memory(_KEPT, ahead=_HEAP)
     try:
         yield
     finally:
         keep_memory(2 * _LARGEST_MMAP_THRESHOLD)
-        libc = _glibc()
-        if libc is not None:
-            libc.malloc_trim(0)
+        hand_back()
 
 
-def keep_memory(most: int) -> None:
-    """Has glibc keep up to so many bytes of freed memory from here on."""
+def keep_memory(most: int, *, ahead: int = _AHEAD) -> None:
+    """Has glibc keep freed memory from here on.
+
+    Args:
+        most: Bytes it keeps.
+        ahead: Bytes of address space it takes beyond those asked for. Threads other than the first give back each piece
+            of their memory in which nothing is used, whatever ``most`` says, unless this is as large as a piece.
+    """
     libc = _glibc()
     if libc is not None:
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
         libc.mallopt(_TRIM_THRESHOLD, most)
+        libc.mallopt(_TOP_PAD, ahead)
+
+
+def hand_back() -> None:
+    """Has glibc hand freed memory back to the system now."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
 
 
 def _glibc() -> Any:

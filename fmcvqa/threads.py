@@ -42,13 +42,8 @@ def begin(work: Callable[[Part], Result], parts: Sequence[Part]) -> Callable[[],
     if workers < 2:
         done = [work(part) for part in parts]
         return lambda: done
-    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-
-    def one(part: Part) -> Result:
-        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
-            return work(part)
-
-    pool = _pool(workers, torch.get_num_threads())
+    one = _in_these_modes(work)
+    pool = _pool(workers, torch.get_num_threads() // workers)
     futures = [pool.submit(one, part) for part in parts]
 
     def results() -> list[Result]:
@@ -58,21 +53,42 @@ def begin(work: Callable[[Part], Result], parts: Sequence[Part]) -> Callable[[],
     return results
 
 
+def alone(work: Callable[[], Result]) -> Result:
+    """What ``work()`` gives, by a single one of torch's threads, in a thread of its own beside those begun.
+
+    While they keep the processor busy, torch's second thread would begin late, and be waited for, in each operation.
+    """
+    if torch.get_num_threads() < 2:
+        return work()
+    one = _in_these_modes(lambda _: work())
+    return _pool(1, 1).submit(one, None).result()
+
+
+def _in_these_modes(work: Callable[[Part], Result]) -> Callable[[Part], Result]:
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def one(part: Part) -> Result:
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
+            return work(part)
+
+    return one
+
+
 @lru_cache(maxsize=8)
 def _pool(workers: int, threads: int) -> ThreadPoolExecutor:
-    """Workers that divide ``threads`` of torch's between them."""
-    started = threading.Barrier(workers + 1)
+    """Workers with so many of torch's threads each."""
+    started, here = threading.Barrier(workers + 1), torch.get_num_threads()
 
     def start() -> None:
         torch.get_num_threads()  # else the first operation would take the number of the whole process again
-        torch.set_num_threads(threads // workers)
+        torch.set_num_threads(threads)
         started.wait()
 
     pool = ThreadPoolExecutor(workers, "fmcvqa-compute", initializer=start)
     for _ in range(workers):
         pool.submit(int)
     started.wait()
-    torch.set_num_threads(threads)  # what a worker sets is also what threads that come later begin with
+    torch.set_num_threads(here)  # what a worker sets is also what threads that come later begin with
     return pool
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from fmcvqa.threads import begin, in_threads
+from fmcvqa.threads import alone, begin, in_threads
 
 
 @pytest.fixture(autouse=True, params=[1, 2, 5])
@@ -68,6 +68,19 @@ def test_what_was_begun_is_waited_for_later(threads: int) -> None:
     go.set()
     assert second() == ["0", "1", "2"]
     assert first() == [True, True]
+
+
+def test_alone_takes_one_of_torchs_threads_beside_those_that_work(threads: int) -> None:
+    go = threading.Event()
+    begun = begin(lambda _: go.wait(30), range(2)) if threads > 1 else None
+    with torch.inference_mode():
+        found = alone(lambda: (torch.get_num_threads(), torch.is_inference_mode_enabled()))
+    go.set()
+    assert found == (1, True)
+    assert begun is None or begun() == [True, True]
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ValueError, match="no work"):
+        alone(lambda: int("no work"))
 
 
 def test_a_forked_process_has_threads_of_its_own() -> None:

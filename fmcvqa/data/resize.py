@@ -40,10 +40,12 @@ class _Axis:
     weights: Tensor
 
     def room(self, values: Tensor, *shape: int, dim: int) -> tuple[Tensor, Tensor]:
-        """float32 zeros of this shape, ``dim`` being the padded one, and the part of it that the source fills."""
-        padding = self.padded - (self.stop - self.start)
-        room = values.new_zeros(shape, dtype=torch.float32) if padding else values.new_empty(shape, dtype=torch.float32)
-        return room, room.narrow(dim, self.before, self.stop - self.start)
+        """float32 of this shape, ``dim`` being the padded one, and the part of it that the source fills."""
+        room, length = values.new_empty(shape, dtype=torch.float32), self.stop - self.start
+        behind = self.before + length
+        room.narrow(dim, 0, self.before).zero_()
+        room.narrow(dim, behind, self.padded - behind).zero_()
+        return room, room.narrow(dim, self.before, length)
 
 
 def resize_and_crop(frame: Tensor, size: tuple[int, int], crop: tuple[int, int], out: Tensor) -> None:
@@ -53,7 +55,7 @@ def resize_and_crop(frame: Tensor, size: tuple[int, int], crop: tuple[int, int],
         frame: uint8 ``[3, h, w]`` on the CPU, of any strides; fastest with the channels last in memory.
         size: Height and width of the whole resized frame.
         crop: Height and width that are kept.
-        out: float32 ``[3, *crop]``, written to; values 0 to 255.
+        out: float32 ``[3, *crop]``, contiguous, written to; values 0 to 255.
     """
     height, width = frame.shape[1:]
     rows, columns = _axis(height, size[0], crop[0], _ROWS), _axis(width, size[1], crop[1], _COLUMNS)
@@ -71,7 +73,12 @@ def resize_and_crop(frame: Tensor, size: tuple[int, int], crop: tuple[int, int],
     count, _, window = columns.weights.shape
     windows = planes.as_strided((count, 3 * crop[0], window), (columns.step, columns.padded, 1))
     made = torch.bmm(windows, columns.weights.mT)
-    out.copy_(made.permute(1, 0, 2).flatten(1)[:, : crop[1]].view(out.shape))
+    outputs = made.shape[2]
+    whole = crop[1] // outputs
+    target, behind = out.flatten(0, 1), whole * outputs  # a view
+    target[:, :behind].view(len(target), whole, outputs).copy_(made[:whole].transpose(0, 1))
+    if behind < crop[1]:
+        target[:, behind:].copy_(made[whole, :, : crop[1] - behind])
 
 
 def crop_offset(length: int, crop: int) -> int:

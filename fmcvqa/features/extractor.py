@@ -12,6 +12,7 @@ from typing import Any
 import lightning
 import numpy as np
 import numpy.typing as npt
+import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm
@@ -28,6 +29,7 @@ from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.memory import kept_memory
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
+from fmcvqa.threads import alone
 
 OnFrames = Callable[[FrameBatch, Mapping[str, Tensor]], None]
 
@@ -85,7 +87,7 @@ class GramExtractor(lightning.LightningModule):
         self.recipe = recipe or FeatureRecipe(taps=self.network.taps)
         self._pools: dict[str, TapPools] = {}
         self._void: set[str] = set()
-        self._begun: deque[tuple[FrameBatch, Callable[[], dict[str, Tensor]]]] = deque()
+        self._begun: deque[tuple[FrameBatch, Callable[[], list[dict[str, Tensor]]]]] = deque()
 
     def predict_step(self, batch: FrameBatch, batch_idx: int = 0) -> PooledFeatures | None:
         """Add a chunk of preprocessed frames ``[n, 3, h, w]``; gives the video's features after its last chunk."""
@@ -101,13 +103,19 @@ class GramExtractor(lightning.LightningModule):
         del self._pools[batch.video_id]
         return PooledFeatures(batch.video_id, pools.count, batch.reader, pools.blocks(), batch.damage)
 
-    def _pool(self, batch: FrameBatch, vectors: Callable[[], dict[str, Tensor]]) -> None:
-        found = vectors()
+    def _pool(self, batch: FrameBatch, vectors: Callable[[], list[dict[str, Tensor]]]) -> None:
+        parts = vectors()
         if batch.video_id in self._void:
             return
-        self._pools[batch.video_id].update(found)
+        pools = self._pools[batch.video_id]
+
+        def update() -> None:
+            for part in parts:
+                pools.update(part)
+
+        alone(update) if batch.frames.device.type == "cpu" else update()
         if self._on_frames is not None:
-            self._on_frames(batch, found)
+            self._on_frames(batch, {tap: torch.cat([part[tap] for part in parts]) for tap in parts[0]})
 
     def _vectors(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         pooled, normalisation = self.network.vector_taps, self.recipe.normalisation

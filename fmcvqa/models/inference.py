@@ -1,19 +1,18 @@
-"""A trunk as it runs in extraction: batch normalisation folded away, channels last, in the precision asked for."""
+"""A trunk as it runs in extraction: folded, channels last, in the precision asked for."""
 
 from __future__ import annotations
 
-import copy
+import gc
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor, nn
 
 from fmcvqa.errors import ConfigError
-from fmcvqa.models.backbones import backbone_spec, bare_network
+from fmcvqa.memory import hand_back
+from fmcvqa.models.folding import folded
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.threads import begin
 
@@ -40,8 +39,9 @@ class InferenceTrunk(nn.Module):
     Args:
         trunk: The network; left as it is.
         precision: Of weights and maps.
-        compiled_frames: Batches of so many frames go through torch.compile, which takes half a minute once; a video's
-            shorter last batch is not worth another. 0 compiles nothing.
+        compiled_frames: So many frames, or on a CPU as many of them as a thread takes at once, go through
+            torch.compile, which takes some seconds once; fewer at a video's end are not worth another. 0 compiles
+            nothing.
 
     Raises:
         ConfigError: If there is no such precision.
@@ -53,10 +53,12 @@ class InferenceTrunk(nn.Module):
             raise ConfigError(f"there is no precision {precision!r}", found=", ".join(PRECISIONS))
         self.taps, self.vector_taps = trunk.taps, trunk.vector_taps
         self.precision, self.dtype = precision, PRECISIONS[precision]
-        self.body = _folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.body = folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        gc.collect()  # graphs refer back to themselves, and so keep the weights of each step before
+        hand_back()
         self._compiled_frames, self._ready = compiled_frames, False
         self._compiled: Callable[[Tensor], Maps] | None = None
-        self._called = False  # whether the compiled network has been
+        self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
 
     def forward(self, x: Tensor) -> Maps:
         """Feature maps of normalised frames.
@@ -67,10 +69,11 @@ class InferenceTrunk(nn.Module):
         Returns:
             [n, c, h', w'] by tap in the precision of the network, channels last in memory.
         """
-        return self.later(x, lambda maps: maps)()
+        parts = self.later(x, lambda maps: maps)()
+        return parts[0] if len(parts) == 1 else {tap: torch.cat([maps[tap] for maps in parts]) for tap in parts[0]}
 
     @torch.no_grad()
-    def later(self, x: Tensor, then: Callable[[Maps], Maps]) -> Callable[[], Maps]:
+    def later(self, x: Tensor, then: Callable[[Maps], Maps]) -> Callable[[], list[Maps]]:
         """What becomes of feature maps, without keeping those of all frames; begun now, waited for when it is called.
 
         Args:
@@ -79,40 +82,36 @@ class InferenceTrunk(nn.Module):
                 a CPU it is called in several threads, each with frames of its own.
 
         Returns:
-            A function that gives what ``then`` made of all frames, ``[n, ...]`` by tap.
+            A function that gives what ``then`` made of the first frames, of those behind them, and so on.
         """
         if not self._ready:
             self._prepare(x.device)
-        whole = len(x) == self._compiled_frames
+        size = self._at_once(x.device)
 
         def part(frames: Tensor) -> Maps:
+            arranged = frames.contiguous(memory_format=torch.channels_last)  # both at once takes three times as long
             with torch.autocast(x.device.type, enabled=False):
-                return then(self._run(frames.to(dtype=self.dtype, memory_format=torch.channels_last), compiled=whole))
+                return then(self._run(arranged.to(self.dtype), compiled=len(frames) == size))
 
-        parts = begin(part, torch.split(x, self._at_once(x)))
-
-        def joined() -> Maps:
-            done = parts()
-            return done[0] if len(done) == 1 else {tap: torch.cat([maps[tap] for maps in done]) for tap in done[0]}
-
-        return joined
+        return begin(part, torch.split(x, size or max(len(x), 1)))
 
     def _run(self, x: Tensor, *, compiled: bool) -> Maps:
-        if not compiled or self._compiled is None or len(x) != min(self._compiled_frames, self._at_once(x)):
+        if not compiled or self._compiled is None:
             maps: Maps = self.body(x)
             return maps
         with _COMPILING:  # one thread compiles at the first call, the others wait for it
-            if not self._called:
-                self._called = True
-                return self._compiled(x)
+            if (x.shape, torch.get_num_threads()) not in self._compiled_for:
+                self._compiled_for.add((x.shape, torch.get_num_threads()))
+                return _frozen(self._compiled, x)
         return self._compiled(x)
 
-    def _at_once(self, x: Tensor) -> int:
-        """Frames that go through the network together."""
-        if x.device.type != "cpu":
-            return max(len(x), 1)
+    def _at_once(self, device: torch.device) -> int:
+        """Frames that go through the network together; 0 for all there are."""
+        if device.type != "cpu":
+            return self._compiled_frames
         large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
-        return _MORE if large and self.dtype.itemsize == 2 else _FEW
+        few = _MORE if large and self.dtype.itemsize == 2 else _FEW
+        return min(few, self._compiled_frames or few)
 
     def _prepare(self, device: torch.device) -> None:
         """Convert to the precision of the arithmetic where the network is now."""
@@ -121,9 +120,20 @@ class InferenceTrunk(nn.Module):
             self.dtype = torch.float32
         self.to(dtype=self.dtype)
         if self._compiled_frames:
-            freeze: dict[str, Any] = {"freezing": True} if device.type == "cpu" else {}
-            self._compiled = torch.compile(self.body, dynamic=False, options=freeze)
+            self._compiled = torch.compile(self.body, dynamic=False)
         self._ready = True
+
+
+def _frozen(compiled: Callable[[Tensor], Maps], x: Tensor) -> Maps:
+    """A call of a compiled network in which it is compiled, on a CPU with its weights as constants.
+
+    Then they are laid out for the processor once, and a convolution applies the ReLU behind it. ``freezing`` as an
+    option of torch.compile comes too late: the weights are arguments by then.
+    """
+    from torch._inductor import config  # a second's work, for those who compile
+
+    with config.patch(freezing=x.device.type == "cpu"):
+        return compiled(x)
 
 
 def _cpu_computes_in(dtype: torch.dtype) -> bool:
@@ -132,46 +142,3 @@ def _cpu_computes_in(dtype: torch.dtype) -> bool:
     if dtype == torch.float16:
         return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
     return True
-
-
-def _folded(trunk: Trunk) -> fx.GraphModule:
-    """A copy of the trunk's graph without batch normalisation and input re-scaling."""
-    body = fx.GraphModule(copy.deepcopy(trunk.body), copy.deepcopy(trunk.body.graph)).eval()
-    modules = dict(body.named_modules())
-    for node in list(body.graph.nodes):
-        norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        source = node.args[0] if type(norm) is nn.BatchNorm2d else None
-        if not isinstance(source, fx.Node) or len(source.users) > 1:
-            continue  # a convolution that is itself a tap keeps its own output
-        convolution = modules.get(str(source.target)) if source.op == "call_module" else None
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            body.set_submodule(str(source.target), fuse_conv_bn_eval(convolution, norm))
-            node.replace_all_uses_with(source)
-            body.graph.erase_node(node)
-    if trunk.transform_input:
-        _fold_rescaling(body)
-    body.graph.eliminate_dead_code()
-    body.delete_all_unused_submodules()
-    body.recompile()
-    return body
-
-
-def _fold_rescaling(body: fx.GraphModule) -> None:
-    """Have the first convolution, which pads nothing, take ImageNet-normalised input instead of input in [-1, 1].
-
-    With the re-scaling ``a x + b`` that is ``W * (a x + b) = (W a) * x + sum(W b)``.
-    """
-    nodes = list(body.graph.nodes)
-    first = next(node for node in nodes if node.op == "call_module")
-    convolution = body.get_submodule(str(first.target))
-    if not isinstance(convolution, nn.Conv2d) or convolution.padding != (0, 0):
-        raise TypeError(f"a re-scaled input ends in a convolution without padding, not in {convolution}")
-    with torch.device("meta"):
-        rescale: Any = bare_network(backbone_spec("inception_v3"), transform_input=True)._transform_input
-    shift = rescale(torch.zeros(1, 3, 1, 1, dtype=torch.float64))
-    scale = rescale(torch.ones(1, 3, 1, 1, dtype=torch.float64)) - shift
-    weight = convolution.weight.double()
-    bias = (weight * shift).sum((1, 2, 3)) + (0.0 if convolution.bias is None else convolution.bias.double())
-    convolution.weight = nn.Parameter((weight * scale).float(), requires_grad=False)
-    convolution.bias = nn.Parameter(bias.float(), requires_grad=False)
-    first.args = (next(node for node in nodes if node.op == "placeholder"),)

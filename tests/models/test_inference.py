@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.models import inception_v3
 
@@ -63,6 +64,26 @@ def test_other_backbones_give_the_same_maps(name: str) -> None:
     assert difference(InferenceTrunk(trunk)(frames(1, 96)), trunk(frames(1, 96))) < 5e-6
 
 
+def test_maps_are_pooled_where_they_are_narrowest(weights: Path) -> None:
+    trunk = Trunk("inception_v3", ("Mixed_5b", "Mixed_6c.branch_pool.conv", "Mixed_7c"), weights)
+    network = InferenceTrunk(trunk)
+    assert difference(network(frames(1, 171)), trunk(frames(1, 171))) < 5e-6
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        network(frames(1, 171))
+    channels = [event.input_shapes[0][1] for event in profile.events() if event.name == "aten::avg_pool2d"]
+    assert channels == [32, 64, 64, 192, 192, 192, 192, 192, 192]
+
+
+def test_a_pooled_map_that_is_a_tap_is_pooled(weights: Path) -> None:
+    trunk = Trunk("inception_v3", ("Mixed_5b",), weights)
+    pooling = next(node for node in trunk.body.graph.nodes if node.target is F.avg_pool2d)
+    output = next(node for node in trunk.body.graph.nodes if node.op == "output")
+    output.args = ({"Mixed_5b": output.args[0]["Mixed_5b"], "pooled": pooling},)
+    trunk.body.recompile()
+    trunk.taps = ("Mixed_5b", "pooled")
+    assert difference(InferenceTrunk(trunk)(frames()), trunk(frames())) < 5e-6
+
+
 def test_a_tap_before_its_normalisation_stays_as_it_was(weights: Path) -> None:
     taps = ("Conv2d_1a_3x3.conv", "Conv2d_1a_3x3", "Conv2d_2a_3x3.bn")
     trunk = Trunk("inception_v3", taps, weights)
@@ -93,7 +114,7 @@ def test_a_processor_without_it_computes_in_float32_and_says_so(
     assert caplog.messages == ["this CPU has no bfloat16 arithmetic: the network runs in float32"]
 
 
-def test_only_whole_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_remains_of_a_batch_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
     class Compiled:
@@ -112,16 +133,25 @@ def test_only_whole_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch, "compile", Compiled)
     trunk = Trunk("squeezenet1_1", ("features.3",), "none")
     network = InferenceTrunk(trunk, compiled_frames=3)
-    for n in (3, 2, 3):
+    for n in (3, 2, 7):
         assert difference(network(frames(n, 40)), trunk(frames(n, 40))) < 5e-6
-    assert seen == [3, 3]
+    assert seen == [3, 3, 3]
+    seen.clear()
+    InferenceTrunk(trunk, compiled_frames=100)(frames(9, 40))
+    assert seen == [4, 4]
 
 
 @pytest.mark.release
 def test_a_compiled_network_gives_the_same_maps() -> None:
     trunk = Trunk("squeezenet1_1", ("features.3", "features.6"), "none")
     network = InferenceTrunk(trunk, compiled_frames=2)
-    assert difference(network(frames()), trunk(frames())) < 5e-6
+    for size in (107, 96, 107):
+        for n in (4, 2):  # in two threads, and in one
+            assert difference(network(frames(n, size)), trunk(frames(n, size))) < 5e-6
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            network(frames(2, size))
+        ran = {event.key for event in profile.key_averages()}
+        assert "mkldnn::_convolution_pointwise" in ran and "aten::relu" not in ran  # weights arranged, ReLU within
 
 
 def test_unknown_precision() -> None:
