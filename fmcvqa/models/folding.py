@@ -81,7 +81,7 @@ class _PooledLast(nn.Module):
 def _pool_behind_convolutions(body: fx.GraphModule) -> None:
     """Have average pooling and the 1x1 convolution behind it change places, as each block of InceptionV3 has them."""
     for pooling in list(body.graph.nodes):
-        if pooling.target is not F.avg_pool2d or len(pooling.users) > 1:
+        if pooling.target is not F.avg_pool2d or len(pooling.users) != 1:
             continue  # what is itself a tap is needed as it is
         user = next(iter(pooling.users))
         convolution = body.get_submodule(str(user.target)) if user.op == "call_module" else None
