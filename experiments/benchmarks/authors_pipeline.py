@@ -37,10 +37,16 @@ def video_features(clip: Path, network: nn.Module, scratch: Path, *, jpeg: bool 
         network: Of :func:`pruned`.
         scratch: An empty folder for the frames' files.
         jpeg: Whether frames go through a JPEG file; without it the pixels are those that our pipeline sees.
+
+    Raises:
+        ValueError: If the file has no video.
     """
     frames = 0
     with av.open(str(clip)) as container:
-        for frames, frame in enumerate(container.decode(video=0), 1):
+        best = container.streams.best("video")  # of several, as ours and OpenCV
+        if best is None:
+            raise ValueError(f"{clip} has no video")
+        for frames, frame in enumerate(container.decode(best), 1):
             pixels = frame.to_ndarray(format="rgb24")
             if jpeg:
                 file = scratch / f"{frames}.jpg"
