@@ -36,8 +36,9 @@ from fmcvqa.data.degradations import CLEAN, Shape, degrade, recipe
 from fmcvqa.data.degraded import LABELS, DegradedSet
 from fmcvqa.data.photos import photographs
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.sealed import write_atomic
 

@@ -14,8 +14,9 @@ import torch
 from fmcvqa.data.decoding import OnDamage, make_decoder
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, FmcvqaError, ModelFileError, VideoError
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.features.windows import WINDOW_SECONDS, WindowFeatures, WindowPools
 from fmcvqa.hub import local_model, share
 from fmcvqa.modelfile import (

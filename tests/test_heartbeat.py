@@ -11,8 +11,8 @@ import pytest
 from tiny import TAPS, clip
 
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.features.extractor import extract_features
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.models.trunk import Trunk
 

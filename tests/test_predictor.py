@@ -18,9 +18,10 @@ from tiny import TAPS, clip, damage, textured
 from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, ModelFileError, VideoError
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.modelfile import read_model_file
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness

@@ -33,8 +33,9 @@ from fmcvqa.data.decoding import Decoder, PyAVDecoder
 from fmcvqa.data.decoding.base import Frame
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.data.synthetic.clips import encode
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 

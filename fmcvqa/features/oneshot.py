@@ -13,8 +13,9 @@ import numpy.typing as npt
 from fmcvqa.data.decoding import Decoder, make_decoder
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.models.trunk import Trunk
 
 
@@ -52,7 +53,7 @@ def extract(
     made = replace(recipe or FeatureRecipe(), taps=tuple(taps))
     if made.damage != "reject":
         problem = f"recipe.damage={made.damage}, but this call gives features alone, without a place for a mark"
-        raise ConfigError(problem, advice="fmcvqa.features.extractor.extract_features")
+        raise ConfigError(problem, advice="fmcvqa.features.streaming.extract_features")
     trunk = Trunk(backbone, made.taps, weights, batchnorm=made.batchnorm)
     found: list[PooledFeatures] = []
     extract_features(

@@ -18,9 +18,10 @@ from fmcvqa.data.decoding import Decoder
 from fmcvqa.data.records import VideoDataset, VideoRecord
 from fmcvqa.errors import SomeFailedError, VideoError
 from fmcvqa.features.claims import Claims
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.hub import local_weights
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import BatchNormMode, Trunk

@@ -19,10 +19,11 @@ from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.frames import FrameBatch
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
-from fmcvqa.features.extractor import GramExtractor, PooledFeatures, extract_features
+from fmcvqa.features.extractor import GramExtractor, PooledFeatures
 from fmcvqa.features.pooling import POOLS
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.sketch import count_sketch
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.features.windows import WindowFeatures, WindowPools
 from fmcvqa.models.backbones import load_backbone
 from fmcvqa.models.trunk import Trunk

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.features.extractor import extract_features
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.models.trunk import Trunk
 

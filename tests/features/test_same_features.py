@@ -12,8 +12,9 @@ from tiny import TAPS, clip
 
 from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.records import VideoRecord
-from fmcvqa.features.extractor import PooledFeatures, extract_features
+from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.features.streaming import extract_features
 from fmcvqa.models.trunk import Trunk
 
 Features = dict[str, dict[tuple[str, str], np.ndarray]]
