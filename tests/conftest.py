@@ -41,4 +41,4 @@ def real_data(request: pytest.FixtureRequest) -> Path:
     given = request.config.getoption("--real-data")
     if not given or not Path(given).is_dir():
         pytest.fail(f"--real-data={given} is not a folder; try: make test-real DATA=FOLDER")
-    return Path(given)
+    return Path(given).resolve()
