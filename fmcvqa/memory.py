@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Key = TypeVar("Key", bound=Hashable)
+Vector = npt.NDArray[np.float32]
 
 # malloc.h of glibc. By itself it hands back what is free at the end of its memory, a frame or a batch at a time.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -50,6 +57,23 @@ def hand_back() -> None:
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+def apart(vectors: Mapping[Key, Vector]) -> dict[Key, Vector]:
+    """Copies of vectors ``[d]`` in pages of their own (Linux), for what stays when the batches around it are gone.
+
+    In room that a batch has left, each could cost a batch's memory: the next one of that size does not fit there again.
+    """
+    if sys.platform != "linux":
+        return dict(vectors)
+    # Private, since the kernel counts neighbours of that kind as one mapping, and a process has 65,530.
+    pages = mmap.mmap(-1, sum(v.nbytes for v in vectors.values()), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    kept, start = dict[Key, Vector](), 0
+    for name, values in vectors.items():
+        kept[name] = np.frombuffer(pages, np.float32, len(values), start)
+        kept[name][:] = values
+        start += values.nbytes
+    return kept
 
 
 def _glibc() -> Any:

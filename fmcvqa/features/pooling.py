@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fmcvqa.features.sketch import count_sketch
+from fmcvqa.memory import apart
 
 POOLS = ("mean", "max", "std", "delta")
 PAPER_POOLS = ("mean", "max")
@@ -164,6 +165,6 @@ class TapPools:
             for tap, pool in self._taps.items()
             for name, values in pool.result().items()
         }
-        if self._sketch is None:
-            return blocks
-        return {block: count_sketch(values, self._sketch, self._seed) for block, values in blocks.items()}
+        if self._sketch is not None:
+            blocks = {block: count_sketch(values, self._sketch, self._seed) for block, values in blocks.items()}
+        return apart(blocks)

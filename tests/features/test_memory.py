@@ -1,4 +1,4 @@
-"""Peak memory of an extraction does not depend on how long the video is (FAULTS, "Load")."""
+"""Peak memory of an extraction depends neither on how long a video is (FAULTS, "Load") nor on how many there are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from barcode import write_clip
@@ -13,23 +14,25 @@ from tiny import textured
 
 # Everything in one process, so that its peak is the peak of all.
 CODE = """
-import json, resource, sys
+import resource, sys
 from pathlib import Path
 import torch
 from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.features.streaming import extract_features
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 
-backbone, taps, size, threads, clips = *sys.argv[1:5], sys.argv[5:]
+backbone, taps, size, threads, compiled, runs = *sys.argv[1:6], sys.argv[6:]
 taps, size = tuple(taps.split(",")), int(size)
 torch.set_num_threads(int(threads))
-for clip in clips:
+network = InferenceTrunk(Trunk(backbone, taps, "none"), compiled_frames=int(compiled))
+for clip, videos in zip(runs[::2], map(int, runs[1::2])):
     done = []
     extract_features(
-        [VideoRecord("clip", Path(clip), 3.0)],
-        Trunk(backbone, taps, "none"),
+        [VideoRecord(f"clip{k}", Path(clip), 3.0) for k in range(videos)],
+        network,
         FeatureRecipe(taps=taps, resize=size, crop=size),
         PyAVDecoder(),
         done=done.append,
@@ -37,16 +40,28 @@ for clip in clips:
         trainer={"accelerator": "cpu"},
         progress=False,
     )
-    print(done[0].frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    frames, kept = sum(one.frames for one in done), sum(v.nbytes for one in done for v in one.blocks.values())
+    print(frames, kept / 2**20, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def peaks(backbone: str, taps: str, size: int, *clips: Path, threads: int = 1) -> list[tuple[int, float]]:
-    """Frames of each clip and peak resident memory in MiB after it, of one process that extracts them in turn."""
-    words = [sys.executable, "-c", CODE, backbone, taps, str(size), str(threads), *map(str, clips)]
+class Peak(NamedTuple):
+    """After a run: frames, MiB of its features, and the peak of resident memory so far in MiB."""
+
+    frames: int
+    features: float
+    resident: float
+
+
+def peaks(
+    backbone: str, taps: str, size: int, *runs: tuple[Path, int], threads: int = 1, compiled: int = 0
+) -> list[Peak]:
+    """Of one process that extracts each clip so many times in one call, and keeps the features until its end."""
+    words = [sys.executable, "-c", CODE, backbone, taps, *map(str, (size, threads, compiled))]
+    words += [str(word) for run in runs for word in run]
     done = subprocess.run(words, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stderr
-    return [(int(frames), float(mebibytes)) for frames, mebibytes in map(str.split, done.stdout.splitlines())]
+    return [Peak(int(n), float(kept), float(peak)) for n, kept, peak in map(str.split, done.stdout.splitlines())]
 
 
 def moving(path: Path, frames: int, size: tuple[int, int]) -> Path:
@@ -56,17 +71,30 @@ def moving(path: Path, frames: int, size: tuple[int, int]) -> Path:
 
 def test_twelve_times_the_length_takes_the_same_memory(tmp_path: Path) -> None:
     clips = [moving(tmp_path / f"{seconds}.mp4", 25 * seconds, (128, 96)) for seconds in (2, 24)]
-    _, short, long = peaks("squeezenet1_1", "features.3", 32, clips[0], *clips)  # once more, for what grows but once
-    assert (short[0], long[0]) == (50, 600)
-    assert long[1] < 1.05 * short[1]
+    runs = [(clip, 1) for clip in (clips[0], *clips)]  # the first once more, for what grows but once
+    _, short, long = peaks("squeezenet1_1", "features.3", 32, *runs)
+    assert (short.frames, long.frames) == (50, 600)
+    assert long.resident < 1.05 * short.resident
 
 
 @pytest.mark.release
 def test_ten_minutes_take_the_memory_of_ten_seconds(tmp_path: Path) -> None:
     clips = [moving(tmp_path / f"{seconds}.mp4", 25 * seconds, (960, 540)) for seconds in (10, 600)]
-    _, short, long = peaks("squeezenet1_1", "features.3", 64, clips[0], *clips)
-    assert (short[0], long[0]) == (250, 15_000)
-    assert long[1] < 1.05 * short[1], (short, long)
+    _, short, long = peaks("squeezenet1_1", "features.3", 64, *[(clip, 1) for clip in (clips[0], *clips)])
+    assert (short.frames, long.frames) == (250, 15_000)
+    assert long.resident < 1.05 * short.resident, (short, long)
+
+
+@pytest.mark.release
+def test_the_features_of_many_videos_take_no_more_than_their_own_memory(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    clip = moving(tmp_path / "clip.mp4", 96, (960, 540))
+    few, many = peaks("inception_v3", "Mixed_5b,Mixed_5c", 299, (clip, 5), (clip, 30), threads=2, compiled=16)
+    more = many.resident - few.resident
+    figure(f"{many.features:.0f} MiB of features take {more:.0f} MiB more than {few.features:.0f}")
+    assert (few.frames, many.frames) == (480, 2_880)
+    assert more < many.features + 0.05 * few.resident
 
 
 @pytest.mark.release
@@ -76,7 +104,7 @@ def test_the_whole_network_stays_below_one_and_a_half_gigabytes(
     size: tuple[int, int], threads: int, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     clip = moving(tmp_path / "clip.mp4", 50, size)
-    [(frames, mebibytes)] = peaks("inception_v3", "Mixed_5b,Mixed_5c,avgpool", 299, clip, threads=threads)
-    figure(f"{mebibytes / 1e9 * 2**20:.2f} GB")
-    assert frames == 50
-    assert mebibytes < 1.5e9 / 2**20, mebibytes
+    [peak] = peaks("inception_v3", "Mixed_5b,Mixed_5c,avgpool", 299, (clip, 1), threads=threads)
+    figure(f"{peak.resident / 1e9 * 2**20:.2f} GB")
+    assert peak.frames == 50
+    assert peak.resident < 1.5e9 / 2**20, peak
