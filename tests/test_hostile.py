@@ -15,7 +15,7 @@ from tiny import run
 
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, FeatureError, FmcvqaError, ModelFileError, WeightsError
-from fmcvqa.features.matrix import read_matrix
+from fmcvqa.features.matrixfile import read_matrix
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
 from fmcvqa.models.weights import file_weights

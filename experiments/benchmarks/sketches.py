@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix, read_matrix
+from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix
+from fmcvqa.features.matrixfile import read_matrix
 from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.protocols import Paper
 from fmcvqa.regression.svr import Cell

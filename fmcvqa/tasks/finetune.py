@@ -6,21 +6,17 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import platform
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
@@ -29,7 +25,9 @@ from fmcvqa.data.images import TID2013DataModule
 from fmcvqa.errors import ConfigError
 from fmcvqa.models.iqa import IQARegressor
 from fmcvqa.sealed import write_atomic
+from fmcvqa.tasks.history import History, TrackerLogger
 from fmcvqa.tasks.job import job_folder, plain_config
+from fmcvqa.tasks.ranks import one_job
 from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
 from fmcvqa.tracking import NoTracker, Tracker
@@ -142,110 +140,12 @@ def _start(given: str | None, folder: Path) -> str | None:
 
 def _fit(trainer: lightning.Trainer, regressor: IQARegressor, images: TID2013DataModule, resume: str | None) -> None:
     # Of what is printed only the results belong on stdout.
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), _one_job():
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), one_job():
         warnings.filterwarnings("ignore", message="Checkpoint directory")  # the run's folder has other files
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
         warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")  # the images do too
         trainer.fit(regressor, images, ckpt_path=resume, weights_only=True)
-
-
-class History(Callback):
-    """The validation scores of each epoch; a resumed run continues it.
-
-    Attributes:
-        epochs: ``{"epoch", "srocc", "plcc", "loss"}`` per validated epoch.
-    """
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the epoch's scores, before the checkpoint is written."""
-        if not trainer.sanity_checking:
-            seen = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("srocc", "plcc", "loss")}
-            self.epochs.append({"epoch": trainer.current_epoch, **seen})
-            if trainer.is_global_zero:
-                log.info(
-                    "epoch %d: validation SROCC %.4f, PLCC %.4f", trainer.current_epoch, seen["srocc"], seen["plcc"]
-                )
-
-    def best(self) -> dict[str, float]:
-        """The first epoch with the highest SROCC, which is the one the checkpoint keeps.
-
-        Raises:
-            ConfigError: If no epoch was validated.
-        """
-        if not self.epochs:
-            raise ConfigError(
-                "no epoch was validated, so there is no best one",
-                advice="training.max_epochs of at least 1, and trainer.limit_val_batches above 0",
-            )
-        return max(self.epochs, key=lambda epoch: epoch["srocc"])
-
-    def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
-        return {"epochs": self.epochs}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint."""
-        self.epochs = list(state_dict["epochs"])
-
-
-class TrackerLogger(Logger):
-    """Hands Lightning's metrics to a tracker, which cannot stop the training."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        super().__init__()
-        self._tracker = tracker
-
-    @property
-    def name(self) -> str:
-        """What it is."""
-        return "tracker"
-
-    @property
-    def version(self) -> str:
-        """There is one."""
-        return ""
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the tracker has the whole config."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add a row, numbered by the optimiser's step."""
-        self._tracker.log({**metrics, "step": float(step or 0)})
-
-
-@contextlib.contextmanager
-def _one_job() -> Iterator[None]:
-    """Let Lightning start the ranks of more devices for this job, and leave nothing of them to the next one.
-
-    It starts them by repeating ``sys.argv``, which by now has lost the command and in a multirun names all jobs; what
-    it writes to the environment would make the next job of a multirun take itself for a rank of this one.
-    """
-    argv, environment = sys.argv, {name: os.environ.get(name) for name in _OF_RANKS}
-    grouped = torch.distributed.is_initialized()
-    if HydraConfig.initialized():
-        sys.argv = _command_line(HydraConfig.get())
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        if torch.distributed.is_initialized() and not grouped:
-            torch.distributed.destroy_process_group()
-        for name, value in environment.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _command_line(hydra: Any) -> list[str]:
-    files = [Path(source.path) / f"{hydra.job.config_name}.yaml" for source in hydra.runtime.config_sources]
-    experiment = [str(file) for file in files if file.is_file() and file.stem != "finetune"]
-    script = getattr(sys.modules["__main__"], "__file__", None) or sys.argv[0]
-    return [script, "finetune", *experiment[:1], *hydra.overrides.task]
 
 
 def _checkpoints(folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:

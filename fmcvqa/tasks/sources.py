@@ -16,7 +16,8 @@ import numpy.typing as npt
 from fmcvqa.data.labels import CSVVideos
 from fmcvqa.data.records import VideoDataset
 from fmcvqa.errors import ConfigError
-from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix, NonFinite, fused, read_matrix
+from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix, fused
+from fmcvqa.features.matrixfile import NonFinite, read_matrix
 from fmcvqa.sealed import file_digest
 
 if TYPE_CHECKING:

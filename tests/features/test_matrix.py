@@ -5,7 +5,8 @@ import pytest
 from scipy.io import savemat
 
 from fmcvqa.errors import ConfigError, FeatureError
-from fmcvqa.features.matrix import FeatureMatrix, read_matrix
+from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.features.matrixfile import read_matrix
 
 VALUES = np.arange(12.0).reshape(4, 3)
 KEY = ("matrix", "all")

@@ -9,7 +9,8 @@ import pytest
 
 from fmcvqa import cli
 from fmcvqa.errors import FeatureError
-from fmcvqa.features.matrix import fused, read_matrix
+from fmcvqa.features.matrix import fused
+from fmcvqa.features.matrixfile import read_matrix
 from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.protocols import UGCVQA, Cross, Paper
 from fmcvqa.regression.svr import Cell

@@ -16,7 +16,7 @@ from noisy import config
 from fmcvqa import configs
 from fmcvqa.errors import ConfigError, DatasetError
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.tasks import finetune
+from fmcvqa.tasks import finetune, ranks
 
 
 @pytest.fixture(autouse=True)
@@ -130,12 +130,12 @@ def test_more_devices_are_started_by_this_jobs_own_command(tmp_path: Path, monke
         runtime=SimpleNamespace(config_sources=[SimpleNamespace(path=""), SimpleNamespace(path=str(tmp_path))]),
         overrides=SimpleNamespace(task=["training=strong", "seed=1"]),
     )
-    monkeypatch.setattr(finetune, "HydraConfig", SimpleNamespace(initialized=lambda: True, get=lambda: hydra))
+    monkeypatch.setattr(ranks, "HydraConfig", SimpleNamespace(initialized=lambda: True, get=lambda: hydra))
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "/bin/fmcvqa", raising=False)
     monkeypatch.setattr(sys, "argv", ["fmcvqa", "seed=0,1"])
     monkeypatch.setenv("MASTER_PORT", "1")
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    with finetune._one_job():
+    with ranks.one_job():
         assert sys.argv == ["/bin/fmcvqa", "finetune", str(tmp_path / "mine.yaml"), "training=strong", "seed=1"]
         os.environ.update(LOCAL_RANK="0", MASTER_PORT="2")
     assert sys.argv == ["fmcvqa", "seed=0,1"]

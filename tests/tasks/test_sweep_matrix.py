@@ -12,7 +12,7 @@ import pytest
 from scipy.io import savemat
 from tiny import errors, places, run
 
-from fmcvqa.features.matrix import read_matrix
+from fmcvqa.features.matrixfile import read_matrix
 from fmcvqa.regression.evaluate import evaluate
 from fmcvqa.regression.protocols import UGCVQA, Cross, Nested, Paper
 from fmcvqa.regression.svr import Cell

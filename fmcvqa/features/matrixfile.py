@@ -1,0 +1,134 @@
+"""Feature matrices from anybody's file."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fmcvqa.errors import ConfigError, FeatureError
+from fmcvqa.features.matrix import MATRIX_BLOCK, Block, FeatureMatrix, FloatArray
+
+NonFinite = Literal["error", "zero"]
+_NAMED_COLUMNS = 10
+
+
+def with_zeros(blocks: Mapping[Block, FloatArray]) -> dict[Block, FloatArray]:
+    """The blocks with 0 in place of every value that is not finite; untouched arrays are not copied."""
+    return {
+        key: block if np.isfinite(block).all() else np.where(np.isfinite(block), block, np.zeros((), block.dtype))
+        for key, block in blocks.items()
+    }
+
+
+def read_matrix(
+    path: str | Path, *, array: str | None = None, id_column: str | None = None, nonfinite: NonFinite = "error"
+) -> FeatureMatrix:
+    """A feature matrix from a .mat, .npz, .npy or .csv file, as the block ``("matrix", "all")``.
+
+    Args:
+        path: The file. A .csv may have a header line.
+        array: The array of a .mat or .npz to read; not needed where there is only one 2-D array.
+        id_column: The column of a .csv with a header that holds video ids. An array of strings called ``ids`` in
+            a .npz does the same.
+        nonfinite: ``"error"`` names every cell that is not a finite number; ``"zero"`` puts 0 there, which is what
+            the published reference results did.
+
+    Raises:
+        FeatureError: If the file is missing, is none of these, or holds no such matrix.
+    """
+    file = Path(path)
+    readers = {".mat": _read_mat, ".npz": _read_npz, ".npy": _read_npy, ".csv": _read_csv}
+    if nonfinite not in ("error", "zero"):
+        raise ConfigError(f"features.nonfinite={nonfinite} is unknown", found="error, zero")
+    if file.suffix.lower() not in readers:
+        raise FeatureError(f"cannot tell what kind of feature matrix {file} is", found=", ".join(readers))
+    if not file.is_file():
+        raise FeatureError(f"there is no feature matrix {file}", advice="check features.path")
+    values, ids = readers[file.suffix.lower()](file, array, id_column)
+    if values.ndim != 2 or 0 in values.shape:
+        raise FeatureError(f"{file} holds an array of shape {list(values.shape)}, not [videos, columns]")
+    blocks = {MATRIX_BLOCK: values if values.dtype == np.float32 else values.astype(np.float64)}
+    blocks = with_zeros(blocks) if nonfinite == "zero" else blocks
+    return FeatureMatrix(ids or [str(row) for row in range(len(values))], blocks, carries_ids=ids is not None)
+
+
+_Read = tuple[FloatArray, list[str] | None]
+
+
+def _pick(arrays: Mapping[str, Any], name: str | None, file: Path) -> FloatArray:
+    usable = {
+        key: value
+        for key, value in arrays.items()
+        if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "fiu" and not key.startswith("__")
+    }
+    if name is None and len(usable) == 1:
+        return next(iter(usable.values()))
+    if name in usable:
+        return usable[name]
+    asked = "one matrix" if name is None else f"a matrix called {name}"
+    found = ", ".join(f"{key} {list(value.shape)}" for key, value in usable.items()) or "no 2-D array of numbers"
+    raise FeatureError(f"cannot find {asked} in {file}", found=found, advice="name it with features.array")
+
+
+def _read_mat(file: Path, name: str | None, id_column: str | None) -> _Read:
+    from scipy.io import loadmat  # here: not every reader needs scipy
+    from scipy.io.matlab import MatReadError
+
+    try:
+        arrays = loadmat(file)
+    except (MatReadError, ValueError, TypeError, LookupError, NotImplementedError, OSError, zlib.error) as error:
+        advice = "save it with -v7 or as .npz; version 7.3 files are HDF5"
+        raise FeatureError(f"cannot read {file} as a MATLAB file: {error}", advice=advice) from error
+    return _pick(arrays, name, file), None
+
+
+def _read_npz(file: Path, name: str | None, id_column: str | None) -> _Read:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise FeatureError(f"cannot read {file} as an .npz file: {error}") from error
+    ids = arrays.get("ids")
+    named = [str(i) for i in ids] if ids is not None and ids.ndim == 1 and ids.dtype.kind in "US" else None
+    return _pick(arrays, name, file), named
+
+
+def _read_npy(file: Path, name: str | None, id_column: str | None) -> _Read:
+    try:
+        return _pick({"array": np.load(file, allow_pickle=False)}, None, file), None
+    except (ValueError, OSError) as error:
+        raise FeatureError(f"cannot read {file} as an .npy file: {error}") from error
+
+
+def _read_csv(file: Path, name: str | None, id_column: str | None) -> _Read:
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        rows = [row for row in csv.reader(stream) if row]
+    header = rows.pop(0) if rows and not all(_is_number(cell) for cell in rows[0]) else None
+    if id_column is not None and (header is None or id_column not in header):
+        found = "no header" if header is None else ", ".join(header[:_NAMED_COLUMNS])
+        raise FeatureError(f"{file} has no column {id_column}", found=found, advice="check features.id_column")
+    key = None if id_column is None or header is None else header.index(id_column)
+    ids = None if key is None else [row[key] for row in rows]
+    if len({len(row) for row in rows}) > 1:
+        raise FeatureError(f"the lines of {file} differ in their number of columns")
+    cells = [[cell for i, cell in enumerate(row) if i != key] for row in rows]
+    for line, row in enumerate(cells):
+        wrong = next((cell for cell in row if not _is_number(cell)), None)
+        if wrong is not None:
+            advice = "name the column of ids with features.id_column; every other column must hold numbers"
+            raise FeatureError(f"{file} has {wrong!r} in data line {line}, which is no number", advice=advice)
+    return np.array(cells, dtype=np.float64), ids
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
