@@ -49,9 +49,8 @@ def noise(first: Path, second: Path) -> dict[str, list[float]]:
     one, other = columns(first), columns(second)
     shares = {}
     for block in one.keys() & other.keys():
-        spread = one[block].std(0)
-        varies = spread > 0
-        share = (other[block] - one[block]).std(0)[varies] / spread[varies]
+        varies = np.ptp(one[block], axis=0) > 0
+        share = (other[block] - one[block]).std(0)[varies] / one[block].std(0)[varies]
         shares[block] = np.quantile(share, QUANTILES).tolist()
     return shares
 
@@ -73,7 +72,12 @@ def main() -> None:
         change = spearmanr(other.predicted, other.mos)[0] - srocc
         rows[name] = {"srocc": float(srocc), "difference": float(change), "between": float(same)}
         print(f"{name:40s} SROCC {srocc:.4f}  difference {change:+.4f}  between {same:.4f}")
-    shares = noise(*options.stores) if options.stores else {}
+    shares = {}
+    if options.stores:
+        held = [{file.name for file in store.glob("*.safetensors")} for store in options.stores]
+        if not held[0] or held[0] != held[1]:
+            parser.error(f"the two stores hold {len(held[0])} and {len(held[1])} videos, not the same ones")
+        shares = noise(*options.stores)
     for block, quantiles in sorted(shares.items()):
         print(f"{block:40s}", *(f"{q:.0%} of columns below {x:.4f}" for q, x in zip(QUANTILES, quantiles, strict=True)))
     print(json.dumps({"benchmark": "precision", "cells": rows, "columns": shares}))
