@@ -45,7 +45,7 @@ class FrameBatch:
         video_id: The video's id.
         last: Whether this is the video's last chunk; it comes only if the whole video was read without damage, or
             if damage is marked.
-        reader: The library that read the video, ``pyav`` or ``decord``.
+        reader: The library that read the video, ``pyav``, ``decord`` or ``torchcodec``.
         damage: With the last chunk, the damage that ended the video, where that is marked.
     """
 
@@ -96,7 +96,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         stride: int = 1,
         chunk_frames: int = 16,
         num_workers: int = 1,
-        preprocess: Preprocess | None = Preprocess(),  # noqa: B008 - it has no state
+        preprocess: Preprocess | None = Preprocess(),  # noqa: B008 - it keeps constants alone
         timeout_seconds: float = 60.0,
         video_seconds: float = VIDEO_SECONDS,
         memory_bytes: int = MEMORY_BYTES,

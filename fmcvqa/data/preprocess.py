@@ -58,6 +58,7 @@ class Preprocess(nn.Module):
             raise ConfigError(f"jpeg_quality is {jpeg_quality}", advice="give 1 to 100, or null for none")
         self.resize, self.crop, self.jpeg_quality = resize, crop, jpeg_quality
         self.mean, self.std = tuple(float(value) for value in mean), tuple(float(value) for value in std)
+        self._on: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Preprocess frames of one size.
@@ -87,8 +88,11 @@ class Preprocess(nn.Module):
 
     def _normalised(self, values: torch.Tensor) -> torch.Tensor:
         """Values 0 to 255 ``[..., 3, h, w]``, normalised in place."""
-        scale = torch.tensor(self.std, device=values.device).mul_(255.0).view(3, 1, 1)
-        shift = torch.tensor(self.mean, device=values.device).mul_(255.0).view(3, 1, 1)
+        if values.device not in self._on:  # copied to a GPU once: each copy would wait for all that it has to do
+            with torch.inference_mode(False):
+                shift, scale = (torch.tensor(each).mul_(255.0).view(3, 1, 1) for each in (self.mean, self.std))
+                self._on[values.device] = shift.to(values.device), scale.to(values.device)
+        shift, scale = self._on[values.device]
         return values.sub_(shift).div_(scale)
 
     def _resized(self, frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from fmcvqa.precision import own_precision
+
 Normalisation = Literal["none", "signed_sqrt", "l2", "signed_sqrt_l2", "matrix_sqrt"]
 NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
 _STRIP = 64  # rows of a Gram matrix at once: of 32 to 144 as fast as any with 256 and 288 channels
@@ -28,7 +30,7 @@ def gram_matrix(maps: Tensor) -> Tensor:
         ValueError: If ``maps`` is not four-dimensional.
     """
     f, g, scale = _factors(maps)
-    with torch.autocast(maps.device.type, enabled=False):
+    with own_precision(maps.device):
         return torch.bmm(f, g).div_(scale)
 
 
@@ -79,7 +81,7 @@ def gram_vector(maps: Tensor) -> Tensor:
     """
     f, g, scale = _factors(maps)
     parts = []
-    with torch.autocast(maps.device.type, enabled=False):
+    with own_precision(maps.device):
         for row in range(0, maps.shape[1], _STRIP):
             strip = torch.bmm(f[:, row : row + _STRIP], g[:, :, row:])
             parts.append(upper_triangle(strip))
@@ -101,7 +103,7 @@ def matrix_sqrt(matrices: Tensor) -> Tensor:
         Float64 ``[n, c, c]``, not a number where a matrix is not finite.
     """
     finite = matrices.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
-    with torch.autocast(matrices.device.type, enabled=False):
+    with own_precision(matrices.device):
         values, vectors = torch.linalg.eigh(matrices.to(torch.float64).where(finite, 0.0))
         roots = (vectors * values.clamp_min(0.0).sqrt().unsqueeze(-2)) @ vectors.mT
         responds = matrices.diagonal(dim1=-2, dim2=-1) != 0

@@ -14,6 +14,7 @@ from fmcvqa.errors import ConfigError
 from fmcvqa.memory import hand_back
 from fmcvqa.models.folding import folded
 from fmcvqa.models.trunk import Trunk
+from fmcvqa.precision import own_precision
 from fmcvqa.threads import begin
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class InferenceTrunk(nn.Module):
 
         def part(frames: Tensor) -> Maps:
             arranged = frames.contiguous(memory_format=torch.channels_last)  # both at once takes three times as long
-            with torch.autocast(x.device.type, enabled=False):
+            with own_precision(x.device):
                 return then(self._run(arranged.to(self.dtype), compiled=len(frames) == size))
 
         return begin(part, torch.split(x, size or max(len(x), 1)))

@@ -50,16 +50,19 @@ class TorchGram:
         """
         import torch
 
+        from fmcvqa.precision import own_precision
+
         if name not in self._blocks:
             self._blocks[name] = torch.from_numpy(np.ascontiguousarray(raw)).to(self.device)
         block, precision = self._blocks[name], torch.float32 if kind == np.float32 else torch.float64
         shift = torch.from_numpy(scale.shift).to(self.device)
         factor = torch.from_numpy(1.0 / scale.scale).to(self.device)
         total = torch.zeros((len(raw), len(raw)), dtype=torch.float64, device=self.device)
-        for start in range(0, raw.shape[1], _COLUMNS_AT_ONCE):
-            part = slice(start, start + _COLUMNS_AT_ONCE)
-            scaled = ((block[:, part].double() - shift[part]) * factor[part]).to(precision)
-            total += scaled @ scaled.T
+        with own_precision(self.device):
+            for start in range(0, raw.shape[1], _COLUMNS_AT_ONCE):
+                part = slice(start, start + _COLUMNS_AT_ONCE)
+                scaled = ((block[:, part].double() - shift[part]) * factor[part]).to(precision)
+                total += scaled @ scaled.T
         row, column = torch.tril_indices(len(raw), len(raw), device=self.device)
         found: FloatArray = total[row, column].to(precision).cpu().numpy()
         return found

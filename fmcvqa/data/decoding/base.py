@@ -42,7 +42,7 @@ class Decoder(Protocol):
         ...
 
     def reader_for(self, path: str | Path) -> str:
-        """Which library will read this file (``pyav`` or ``decord``), for the record kept per video."""
+        """Which library will read this file (``pyav``, ``decord`` or ``torchcodec``), for the record kept per video."""
         ...
 
     def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[tuple[int, Frame]]:

@@ -39,7 +39,7 @@ class DecodedChunk:
         frames: uint8 RGB ``[n, h, w, 3]``; valid until the next item is asked for.
         frame_indices: Index of each frame in presentation order.
         last: Whether the video ends here, undamaged where ``damage`` is None.
-        reader: The library that read it, ``pyav`` or ``decord``.
+        reader: The library that read it, ``pyav``, ``decord`` or ``torchcodec``.
         damage: With a last chunk, what is wrong with the file behind its frames, where that is allowed.
     """
 
