@@ -172,17 +172,22 @@ class VideoFrameDataModule(lightning.LightningDataModule):
             for item in items:
                 if isinstance(item, DecodedChunk):
                     about = item.frame_indices, item.video_id, item.last, item.reader, item.damage
-                    yield FrameBatch(_to_tensor(item), *about)
+                    yield FrameBatch(_to_tensor(item, pinned=self._to_a_gpu()), *about)
                 elif self.on_failure is None:
                     raise item.error
                 else:
                     self.on_failure(item.video_id, item.error)
 
+    def _to_a_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def _stream_on_device(self, videos: list[tuple[str, str | Path]], decoder: TorchCodecDecoder) -> Stream:
         """Frames that never leave the GPU; a chunk is handed out after the one behind it, as in ``chunks``."""
+        pool = self.pool
         for video_id, path in videos:
+            if pool.accept is not None and not pool.accept(video_id):
+                continue
             try:
-                pool = self.pool
                 chunks = decoder.tensors(
                     path, stride=pool.stride, chunk_frames=pool.chunk_frames, chunk_bytes=pool.chunk_bytes
                 )
@@ -227,8 +232,8 @@ def _of_this_rank(videos: list[tuple[str, str | Path]]) -> list[tuple[str, str |
     return videos
 
 
-def _to_tensor(chunk: DecodedChunk) -> torch.Tensor:
+def _to_tensor(chunk: DecodedChunk, *, pinned: bool) -> torch.Tensor:
     """A copy the decoder cannot overwrite, pinned where a GPU will fetch it; channels come last in memory."""
-    memory = torch.empty(chunk.frames.shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+    memory = torch.empty(chunk.frames.shape, dtype=torch.uint8, pin_memory=pinned)
     np.copyto(memory.numpy(), chunk.frames)
     return memory.permute(0, 3, 1, 2)

@@ -69,8 +69,10 @@ class Claims:
         return generation < 0 or not self._lives(self.folder / f"{video_id}.{generation}")
 
     def drop(self, video_id: str) -> None:
-        """Give a claim back, after the entry was written or the video failed."""
-        self._mine.discard(video_id)
+        """Give a claim of this process back, after the entry was written or the video failed; nobody else's."""
+        if video_id not in self._mine:
+            return
+        self._mine.remove(video_id)
         for generation in range(self._highest(video_id), -1, -1):
             (self.folder / f"{video_id}.{generation}").unlink(missing_ok=True)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fmcvqa.data.frames import FrameBatch
 from fmcvqa.errors import Damage, VideoError
+from fmcvqa.features.gather import Gather
 from fmcvqa.features.gram import tap_vector
 from fmcvqa.features.pooling import TapPools
 from fmcvqa.features.recipe import FeatureRecipe
@@ -60,8 +61,9 @@ class GramExtractor(lightning.LightningModule):
 
     Args:
         network: The network up to the deepest tap; Gram and pooling are float32 or wider whatever its precision.
-        on_frames: Called with each chunk and the vectors ``[n, d]`` of its frames by tap, before they are pooled.
+        on_frames: Called with each batch of frames and their vectors ``[n, d]`` by tap, before they are pooled.
         recipe: Its normalisation, pools and sketch are used here.
+        batch_frames: Frames that go through the network together, of however many chunks; see :class:`Gather`.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class GramExtractor(lightning.LightningModule):
         on_frames: OnFrames | None = None,
         *,
         recipe: FeatureRecipe | None = None,
+        batch_frames: int = 16,
     ) -> None:
         super().__init__()
         self.network = network if isinstance(network, InferenceTrunk) else InferenceTrunk(network)
@@ -77,6 +80,7 @@ class GramExtractor(lightning.LightningModule):
         self.recipe = recipe or FeatureRecipe(taps=self.network.taps)
         self._pools: dict[str, TapPools] = {}
         self._void: set[str] = set()
+        self._gather = Gather(batch_frames)
         self._begun: deque[tuple[FrameBatch, Callable[[], list[dict[str, Tensor]]]]] = deque()
 
     def predict_step(self, batch: FrameBatch, batch_idx: int = 0) -> PooledFeatures | None:
@@ -84,12 +88,14 @@ class GramExtractor(lightning.LightningModule):
         if batch.video_id in self._void:
             return None
         pools = self._pools.setdefault(batch.video_id, self.recipe.tap_pools())
-        if len(batch.frames):
-            self._begun.append((batch, self.network.later(batch.frames, self._vectors)))
-        while len(self._begun) > (0 if batch.last else 1):  # one chunk is computed while the next is made ready
-            self._pool(*self._begun.popleft())
+        for whole in self._gather.add(batch):
+            self._begun.append((whole, self.network.later(whole.frames, self._vectors)))
+            while len(self._begun) > 1:  # one batch is computed while the next is made ready
+                self._pool(*self._begun.popleft())
         if not batch.last:
             return None
+        while self._begun:
+            self._pool(*self._begun.popleft())
         del self._pools[batch.video_id]
         return PooledFeatures(batch.video_id, pools.count, batch.reader, pools.blocks(), batch.damage)
 
@@ -114,4 +120,5 @@ class GramExtractor(lightning.LightningModule):
     def discard(self, video_id: str) -> None:
         """Forget a video that could not be read to its end, and what may still come of it."""
         self._void.add(video_id)
+        self._gather.discard(video_id)
         self._pools.pop(video_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_it_streams_through_the_data_module(workers: int, tmp_path: Path) -> Non
 
 def test_frames_that_stay_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream of decoder.device=cuda, with the CPU in its place."""
-    paths = [write_clip(tmp_path / f"{k}.mp4", 20) for k in range(2)]
+    paths = [write_clip(tmp_path / f"{k}.mp4", 20) for k in range(3)]
     paths[1].write_bytes(paths[1].read_bytes()[:-100])
     monkeypatch.setattr(TorchCodecDecoder, "on_device", property(lambda self: True))
     told: list[str] = []
@@ -103,10 +104,13 @@ def test_frames_that_stay_on_the_device(tmp_path: Path, monkeypatch: pytest.Monk
         preprocess=None,
         on_failure=lambda name, error: told.append(f"{name} {error.code}"),
     )
+    asked: list[str] = []
+    module.pool.accept = lambda name: asked.append(name) or name != "2"
     found = list(module.predict_dataloader())
     assert [(b.video_id, b.frame_indices[0], len(b.frames), b.last) for b in found] == [
         ("0", 0, 8, False), ("0", 8, 8, False), ("0", 16, 4, True),
     ]  # fmt: skip
+    assert asked == ["0", "1", "2"]
     assert [read_barcode(f.permute(1, 2, 0).numpy()) for b in found for f in b.frames] == list(range(20))
     assert told == ["1 E_TRUNCATED"]
     with pytest.raises(ConfigError) as caught:
@@ -122,7 +126,7 @@ def test_nvdec_is_near_the_cpu(tmp_path: Path) -> None:
         pytest.skip("no CUDA device")
     path = write_clip(tmp_path / "clip.mp4", 24, size=(320, 256))
     decoder = TorchCodecDecoder(device="cuda")
-    assert " on cuda, else " in decoder.version()
+    assert " on cuda, else " in decoder.version()  # which refuses a driver without NVDEC
     chunks = list(decoder.tensors(path, stride=1, chunk_frames=8, chunk_bytes=10**8))
     assert all(frames.is_cuda for frames, _ in chunks)
     theirs = torch.cat([frames.cpu() for frames, _ in chunks]).int().numpy()
@@ -131,12 +135,68 @@ def test_nvdec_is_near_the_cpu(tmp_path: Path) -> None:
     assert np.abs(theirs - ours).mean() < 2
 
 
+def no_library(name: str) -> None:
+    raise OSError(f"no {name}")
+
+
+class Fallback:
+    """As torchcodec tells of files that NVDEC does not decode, which it decodes on the CPU without a word."""
+
+    def __str__(self) -> str:
+        return "[CUDA] Fallback status: Falling back due to: Video not supported"
+
+
+def test_a_file_decoded_on_the_cpu_is_not_taken_for_nvdecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchcodec.decoders
+
+    monkeypatch.setattr(TorchCodecDecoder, "on_device", property(lambda self: True))
+    monkeypatch.setattr(torchcodec.decoders.VideoDecoder, "cpu_fallback", Fallback())
+    path = write_clip(tmp_path / "clip.mp4", 10)
+    with pytest.raises(VideoError) as caught:
+        next(TorchCodecDecoder().tensors(path, stride=1, chunk_frames=8, chunk_bytes=10**6))
+    assert str(caught.value) == (
+        f"E_NO_VIDEO: the video {str(path)!r} is of a kind that this GPU does not decode. Found: [CUDA] Fallback "
+        "status: Falling back due to: Video not supported. Try: decoder=pyav for it"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("out of memory"),
+        torch.AcceleratorError("illegal address", 700),
+        RuntimeError("CUDA error"),
+    ],
+)
+def test_what_befalls_the_gpu_is_not_the_files_fault(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchcodec.decoders
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torchcodec.decoders.VideoDecoder, "get_frames_in_range", fails)
+    path = write_clip(tmp_path / "clip.mp4", 10)
+    with pytest.raises(type(error)) as caught:
+        next(TorchCodecDecoder().tensors(path, stride=1, chunk_frames=8, chunk_bytes=10**6))
+    assert caught.value is error
+
+
 def test_no_gpu_and_no_such_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError) as caught:
         TorchCodecDecoder(device="cuda").version()
     assert str(caught.value) == (
         "decoder.device=cuda asks for NVDEC, but there is no CUDA device here. Try: decoder.device=cpu"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    with pytest.raises(ConfigError) as caught:
+        TorchCodecDecoder(device="cuda").version()
+    assert str(caught.value) == (
+        "decoder.device=cuda asks for NVDEC, whose library cannot be loaded. Found: no libnvcuvid.so.1. Try: in a "
+        "container NVIDIA_DRIVER_CAPABILITIES=compute,utility,video; or decoder.device=cpu"
     )
     with pytest.raises(ConfigError) as caught:
         TorchCodecDecoder(device="gpu")  # type: ignore[arg-type]

@@ -69,6 +69,8 @@ def test_a_claim_is_one_processs_until_it_is_given_back(tmp_path: Path) -> None:
         assert mine.take("a.b") and not mine.take("a.b")
         assert not other.take("a.b") and not other.free("a.b")
         assert other.take("a")  # no part of another name
+        other.drop("a.b")
+        assert not other.free("a.b")  # it was not its own
         mine.drop("a.b")
         assert other.free("a.b")
         (tmp_path / "a.b").touch()

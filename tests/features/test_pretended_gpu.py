@@ -80,17 +80,17 @@ def test_frames_become_pooled_vectors_without_leaving_it(
     recipe = FeatureRecipe(taps=taps, pools=POOLS, precision=precision, normalisation=normalisation)
     preprocess, pools = Preprocess(), recipe.tap_pools()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        extractor = GramExtractor(on_the_gpu(network), recipe=recipe)
+        extractor = GramExtractor(on_the_gpu(network), recipe=recipe, batch_frames=4)
         extractor._pools["clip"] = pools
-        for chunk in range(3):
+        for chunk in range(6):
             with Crossings() as crossings:
                 frames = torch.empty(2, *size, 3, dtype=torch.uint8, device=GPU).permute(0, 3, 1, 2)
                 batch = FrameBatch(preprocess(frames), [2 * chunk, 2 * chunk + 1], "clip", last=False)
                 assert batch.frames.shape == (2, 3, 299, 299) and batch.frames.device == GPU
                 assert extractor.predict_step(batch) is None
-            if chunk:  # constants go there with the first
+            if chunk > 1:  # constants go there with the first
                 assert crossings.seen == []
-        assert pools.count == 4  # of two chunks; the third is under way
+        assert pools.count == 8  # two batches of two chunks; the third is under way
         for tap, width in zip(taps, widths, strict=True):
             for values in pools._taps[tap].result().values():
                 assert (values.shape, values.dtype, values.device) == ((width,), torch.float32, GPU)

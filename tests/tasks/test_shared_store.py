@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny import labelled, network, places, run
@@ -26,7 +26,6 @@ def words(tmp_path: Path, count: int = 3) -> list[str]:
 def test_a_claimed_video_is_waited_for_and_taken_over_from_the_dead(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extract, "_PATIENCE", 0.05)
     asked = words(tmp_path)
     assert run(capsys, *asked)[0] == 0
     [folder] = (tmp_path / "cache" / "labels").iterdir()
@@ -40,16 +39,13 @@ def test_a_claimed_video_is_waited_for_and_taken_over_from_the_dead(
     (folder / FOLDER / "elsewhere~1~1~ab").write_text(".")
     (folder / FOLDER / "c1.0").write_text("elsewhere~2~2~cd")  # gone, and its sign of life with it
 
-    def other() -> None:
-        while not (folder / "c1.safetensors").exists():
-            time.sleep(0.01)
-        time.sleep(0.2)
+    def patience(_: float) -> None:
+        """The other one finishes while this one waits, with nothing else left to do."""
+        assert (folder / "c1.safetensors").exists()
         (folder / "c0.safetensors").write_bytes(kept)
 
-    helper = threading.Thread(target=other)
-    helper.start()
+    monkeypatch.setattr(extract, "time", SimpleNamespace(sleep=patience))
     code, out, err = run(capsys, *asked)
-    helper.join()
     assert (code, out) == (0, f"3 videos of labels: features in {folder}\n")
     assert "waiting for 1 videos that other processes are at" in err
     now = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}

@@ -67,7 +67,8 @@ class TorchCodecDecoder:
         """Library versions: torchcodec with the system's FFmpeg, the device, and what reads the other files.
 
         Raises:
-            ConfigError: If torchcodec cannot be loaded, or there is no CUDA device for ``device=cuda``.
+            ConfigError: If torchcodec cannot be loaded, or there is no CUDA device for ``device=cuda``, or none of its
+                decoders.
         """
         torchcodec = _import_torchcodec()
         if self.device == "cuda":
@@ -77,6 +78,7 @@ class TorchCodecDecoder:
                 raise ConfigError(
                     "decoder.device=cuda asks for NVDEC, but there is no CUDA device here", advice="decoder.device=cpu"
                 )
+            _check_nvdec()
         ffmpeg = torchcodec._core.get_ffmpeg_library_versions()["ffmpeg_version"]
         return f"torchcodec {torchcodec.__version__} (FFmpeg {ffmpeg}) on {self.device}, else {self._pyav.version()}"
 
@@ -136,6 +138,9 @@ class TorchCodecDecoder:
                 device=self.device,
                 seek_mode="exact",  # the other one gives wrong frames at variable rates
             )
+            if self.on_device and decoder.cpu_fallback:
+                problem = f"the video {shown(path)} is of a kind that this GPU does not decode"
+                raise VideoError("E_NO_VIDEO", problem, found=str(decoder.cpu_fallback), advice="decoder=pyav for it")
             if len(decoder) != count:
                 found = f"{len(decoder)} of {count} frames"
                 raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE)
@@ -146,11 +151,34 @@ class TorchCodecDecoder:
                 times = [float(seconds) - first for seconds in batch.pts_seconds]
                 yield batch.data, [FrameIndex(start + k * stride, time) for k, time in enumerate(times)]
         except (RuntimeError, ValueError, IndexError) as error:  # it has no errors of its own
+            if _is_of_the_device(error):
+                raise
             found = "torchcodec could not read it to its end"
             raise VideoError("E_CORRUPT", f"the video {shown(path)} is damaged", found=found, advice=ADVICE) from error
 
     def _look(self, path: str | Path) -> Plain:
         return look(path, _KINDS, max_pixels=self.max_pixels, max_frames=self.max_frames)
+
+
+def _check_nvdec() -> None:
+    """Without the library torchcodec would decode on the CPU, and only copy the frames to the GPU."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("libnvcuvid.so.1")
+    except OSError as error:
+        raise ConfigError(
+            "decoder.device=cuda asks for NVDEC, whose library cannot be loaded",
+            found=str(error),
+            advice="in a container NVIDIA_DRIVER_CAPABILITIES=compute,utility,video; or decoder.device=cpu",
+        ) from error
+
+
+def _is_of_the_device(error: Exception) -> bool:
+    """Whether the GPU failed, out of memory for one, and not the file."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError) or "CUDA" in str(error)
 
 
 def _import_torchcodec() -> Any:
