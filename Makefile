@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo experiments docs test lint test-real test-faults test-slurm test-release clean
+.PHONY: help demo experiments docs test lint test-real test-faults test-gpu test-slurm test-release clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -42,6 +42,9 @@ test-faults: $(INSTALLED)  ## the promises of docs/faults.md at the counts its t
 test-real: $(INSTALLED)  ## checks on real clips, labels and features: make test-real DATA=FOLDER
 	@test -n '$(DATA)' || { echo 'Which folder? Try: make test-real DATA=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m pytest -m 'real and not release' --real-data='$(DATA)' tests/real
+
+test-gpu: $(INSTALLED)  ## checks on a CUDA device; fails where there is none
+	$(BIN)/python -m pytest -m gpu --gpu tests
 
 test-slurm: $(INSTALLED)  ## extraction and a sweep on a real Slurm of this one machine; as root, on Debian
 	tests/slurm/cluster.sh $(BIN)/python -m pytest tests/slurm/slurm_check.py

@@ -16,6 +16,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: more threads would
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--real-data", metavar="FOLDER", help="folder of real clips, labels and features")
+    parser.addoption("--gpu", action="store_true", help="tests of a GPU fail where there is none, instead of skipping")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        refuse = pytest.fail if item.config.getoption("--gpu") else pytest.skip
+        refuse("torch finds no CUDA device")
 
 
 FIGURES = pytest.StashKey[list[str]]()

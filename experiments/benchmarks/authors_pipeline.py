@@ -29,7 +29,9 @@ def pruned(network: nn.Module, taps: Sequence[str]) -> nn.Module:
 
 
 @torch.no_grad()
-def video_features(clip: Path, network: nn.Module, scratch: Path, *, jpeg: bool = True) -> tuple[Blocks, int, int]:
+def video_features(
+    clip: Path, network: nn.Module, scratch: Path, *, jpeg: bool = True, device: torch.device | None = None
+) -> tuple[Blocks, int, int]:
     """The pooled features of a clip, with the number of its frames and the bytes kept on disk for it.
 
     Args:
@@ -37,6 +39,7 @@ def video_features(clip: Path, network: nn.Module, scratch: Path, *, jpeg: bool 
         network: Of :func:`pruned`.
         scratch: An empty folder for the frames' files.
         jpeg: Whether frames go through a JPEG file; without it the pixels are those that our pipeline sees.
+        device: Where the network is; by default the CPU. Frames go there one by one.
 
     Raises:
         ValueError: If the file has no video.
@@ -54,9 +57,9 @@ def video_features(clip: Path, network: nn.Module, scratch: Path, *, jpeg: bool 
                 pixels = np.array(Image.open(file))
             image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
             image = F.center_crop(F.resize(image, [299], antialias=True), [299, 299])
-            maps = network(F.normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+            maps = network(F.normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]).to(device))
             for tap, value in maps.items():
-                np.save(scratch / f"{frames}_{tap}.npy", _vector(value[0]).numpy())
+                np.save(scratch / f"{frames}_{tap}.npy", _vector(value[0]).cpu().numpy())
     kept = sum(file.stat().st_size for file in scratch.iterdir())
     blocks: Blocks = {}
     for tap in maps:

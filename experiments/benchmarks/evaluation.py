@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import time
 from pathlib import Path
 
 import numpy as np
+from machine import described
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
@@ -118,19 +117,6 @@ def costs(picture: Path, threads: int, seed: int) -> dict[str, object]:
     return {"sizes": COSTS, "held": HELD, "seconds": {k: [round(s, 3) for s in v] for k, v in found.items()}}
 
 
-def machine() -> dict[str, object]:
-    """What it ran on."""
-    limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
-    return {"processor": _processor(), "cores": os.cpu_count(), "limits": limits}
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Time both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,7 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.costs:
         measured = costs(options.costs, options.threads, options.seed)
-        print(json.dumps({"benchmark": "evaluation costs", **measured, "machine": machine()}))
+        print(json.dumps({"benchmark": "evaluation costs", **measured, "machine": described()}))
         return
     features, mos = generate(options.videos, options.features, options.seed)
     protocol, cells = Paper(repeats=options.splits // 5, seed=options.seed), all_cells(list(WIDTHS))
@@ -185,7 +171,7 @@ def main() -> None:
         "max_abs_diff": worst,
         "seconds": {"ours": ours, "plain": sum(seconds.values()), "plain_measured_splits": options.plain_splits},
         "peak_gib": peak,
-        "machine": machine(),
+        "machine": described(),
     }
     print(json.dumps(result))
 

@@ -3,14 +3,18 @@
     python experiments/benchmarks/extraction.py                      # on a generated 960x540 clip; some minutes
     python experiments/benchmarks/extraction.py clip.mp4             # on your own
     python experiments/benchmarks/extraction.py --costs costs.png    # cost against length and resolution instead
+    python experiments/benchmarks/extraction.py --device cuda --workers 14 --videos 60 --only 2
+    python experiments/benchmarks/extraction.py --device cuda --decoder nvdec --videos 60 --only 2
 
 Both read the same clip in the same run and use the same random weights. The reference
 (``authors_pipeline.py``) goes over it; ours extracts ``--videos`` copies into a store, decoding processes, their
 start, and the store's fsync included, loading (and compiling) the network not. ``ratio`` is frames per second of ours
 over the reference's. ``error`` is the largest difference of a block over its largest value, of the worst block, against
 the reference on the same pixels (without JPEG) in float32. ``peak_share`` is the network's arithmetic per second of the
-whole run, over the best matrix product measured in the precision the network really runs in. The last line is one
-JSON object.
+whole run, over the best matrix product measured in the precision the network really runs in. ``decode_fps`` and
+``network_fps`` are those of the same decoding processes without a network, and of frames on the device turned into
+pooled vectors, and ``of_slower`` is the whole over the slower of the two; on a CPU they share its cores. With
+``--decoder nvdec`` the pixels, and so ``error``, are that decoder's. The last line is one JSON object.
 
 A machine that others use slows the reference more than ours, and a ratio taken there flatters us. For such machines
 ``--processor-time`` counts the processor's time of one thread, everything in this process; what overlaps in the real
@@ -21,27 +25,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import authors_pipeline
-import av
+import machine
 import numpy as np
 import torch
-import torchvision
+from machine import described, finish, peak_gflops, seconds_of
 from scipy import ndimage
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmcvqa.data.decoding import Decoder, make_decoder
+from fmcvqa.data.decoding import Decoder, TorchCodecDecoder, make_decoder
+from fmcvqa.data.frames import FrameBatch, VideoFrameDataModule
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.data.synthetic.clips import encode
@@ -59,8 +62,6 @@ TAPS = (("Mixed_5b", "Mixed_5c", "avgpool"), ("Mixed_5b", "Mixed_5c"))
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 SIZES = {"540p": (960, 540), "1080p": (1920, 1080), "4K": (3840, 2160)}
 FRAMES_A_MINUTE = 30 * 60
-
-clock = time.perf_counter
 
 
 def generate(path: Path, frames: int, size: tuple[int, int], seed: int = 0) -> Path:
@@ -81,34 +82,10 @@ def generate(path: Path, frames: int, size: tuple[int, int], seed: int = 0) -> P
     return path
 
 
-def seconds_of(work: Callable[[], object], at_least: float = 0.4) -> float:
-    """Seconds of one call, the best of as many as fit."""
-    work()
-    best, spent = float("inf"), 0.0
-    while spent < at_least:
-        start = clock()
-        work()
-        spent += (last := clock() - start)
-        best = min(best, last)
-    return best
-
-
-def peak_gflops(dtype: torch.dtype) -> float:
-    """The best of a small and a large matrix product and a 1x1 convolution, which go through different libraries."""
-    maps = torch.randn(4, 512, 64, 64).to(dtype=dtype, memory_format=torch.channels_last)
-    convolution = torch.nn.Conv2d(512, 512, 1).to(dtype=dtype, memory_format=torch.channels_last)
-    with torch.no_grad():
-        best = 2 * 4 * 64 * 64 * 512 * 512 / seconds_of(lambda: convolution(maps))
-        for n in (512, 2048):
-            a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
-            best = max(best, 2 * n**3 / seconds_of(partial(torch.matmul, a, b)))
-    return best / 1e9
-
-
-def gflop_a_frame(network: InferenceTrunk) -> float:
+def gflop_a_frame(network: InferenceTrunk, device: torch.device) -> float:
     """Multiplications and additions of the network for one 299-pixel frame, 1e9."""
     with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, 299, 299))
+        network.to(device)(torch.zeros(1, 3, 299, 299, device=device))
     return counter.get_total_flops() / 1e9
 
 
@@ -126,7 +103,7 @@ class Ours:
     """Our extraction with one set of taps in one precision, ready to run."""
 
     def __init__(self, taps: tuple[str, ...], precision: str, options: argparse.Namespace) -> None:
-        decoder = make_decoder(options.decoder)
+        decoder = TorchCodecDecoder(device="cuda") if options.decoder == "nvdec" else make_decoder(options.decoder)
         trunk = Trunk("inception_v3", taps, "none")
         recipe = FeatureRecipe(taps=taps, precision=precision)
         self.recipe = recipe.bind(
@@ -137,11 +114,13 @@ class Ours:
         )
         self.decoder: Decoder = decoder
         self.options = options
-        start = clock()
+        start = machine.clock()
         frames = options.chunk_frames
+        self.device = torch.device(options.device)
         self.network = InferenceTrunk(trunk, precision, compiled_frames=frames if options.compile else 0)
-        self.network(torch.zeros(frames, 3, 299, 299))
-        self.ready_seconds = clock() - start
+        self.network.to(self.device)(torch.zeros(frames, 3, 299, 299, device=self.device))
+        finish(self.device)
+        self.ready_seconds = machine.clock() - start
 
     def run(self, clip: Path, videos: int) -> tuple[float, PooledFeatures, int]:
         """Extract copies into a store; frames per second, the last one's features and the bytes of its entry."""
@@ -156,7 +135,7 @@ class Ours:
                 frames += pooled.frames
                 found.append(pooled)
 
-            start = clock()
+            start = machine.clock()
             extract_features(
                 list(records.values()),
                 self.network,
@@ -165,38 +144,72 @@ class Ours:
                 done=done,
                 num_workers=self.options.workers,
                 chunk_frames=self.options.chunk_frames,
-                trainer={"accelerator": "cpu", "devices": 1},
+                trainer={"accelerator": "gpu" if self.device.type == "cuda" else "cpu", "devices": 1},
                 progress=False,
             )
-            seconds = clock() - start
+            seconds = machine.clock() - start
             entry = store.path(found[-1].video_id).stat().st_size
             return frames / seconds, found[-1], entry
 
+    def chunks(self, clip: Path, videos: int) -> Iterator[FrameBatch]:
+        """The frames of copies as the run's own processes decode them, on the device."""
+        frames = VideoFrameDataModule(
+            [VideoRecord(f"video{k}", clip, 3.0) for k in range(videos)],
+            decoder=self.decoder,
+            num_workers=self.options.workers,
+            chunk_frames=self.options.chunk_frames,
+            preprocess=None,
+        )
+        for batch in frames.predict_dataloader():
+            yield replace(batch, frames=batch.frames.to(self.device, non_blocking=True))
+
+    def alone(self, clip: Path, videos: int) -> dict[str, float]:
+        """Frames per second of decoding alone and of all that comes after it alone."""
+        start, count = machine.clock(), 0
+        for batch in self.chunks(clip, videos):
+            count += len(batch.frames)
+        finish(self.device)
+        decode = count / (machine.clock() - start)
+        stream = self.chunks(clip, 1)
+        frames, preprocess, pools = next(stream).frames, Preprocess(), self.recipe.tap_pools()
+        stream.close()
+        self.network.to(self.device)
+
+        def work() -> None:
+            for part in self.network.later(preprocess(frames), self._vectors)():
+                pools.update(part)
+
+        return {"decode_fps": decode, "network_fps": len(frames) / seconds_of(work, device=self.device)}
+
     def stages(self, clip: Path) -> dict[str, float]:
         """Milliseconds a frame of each stage alone, with all cores to itself; the store's per video."""
-        count, start = 0, clock()
+        count, start = 0, machine.clock()
         chunk: list[np.ndarray] = []
         for _, frame in self.decoder.frames(clip):
             count += 1
             if len(chunk) < self.options.chunk_frames:
                 chunk.append(np.array(frame))
-        decode = (clock() - start) / count
-        frames, preprocess = torch.from_numpy(np.stack(chunk)).permute(0, 3, 1, 2), Preprocess()
+        decode = (machine.clock() - start) / count
+        frames, preprocess = torch.from_numpy(np.stack(chunk)).permute(0, 3, 1, 2).to(self.device), Preprocess()
+        self.network.to(self.device)
         inputs = preprocess(frames)
         maps = self.network(inputs)
         vectors = self._vectors(maps)
         pools = {tap: RunningPool() for tap in maps}
-        n = len(chunk)
+
+        def per_frame(work: Callable[[], object]) -> float:
+            return seconds_of(work, device=self.device) / len(chunk)
+
         named = {
             "decode": decode,
-            "resize": seconds_of(lambda: preprocess(frames)) / n,
-            "network": seconds_of(lambda: self.network(inputs)) / n,
-            "gram": seconds_of(lambda: self._vectors(maps)) / n,
-            "pool": seconds_of(lambda: [pools[tap].update(vectors[tap]) for tap in maps]) / n,
+            "resize": per_frame(lambda: preprocess(frames)),
+            "network": per_frame(lambda: self.network(inputs)),
+            "gram": per_frame(lambda: self._vectors(maps)),
+            "pool": per_frame(lambda: [pools[tap].update(vectors[tap]) for tap in maps]),
         }
         with folder() as cache:
             store, record = FeatureStore(cache, "benchmark", self.recipe), VideoRecord("video", clip, 3.0)
-            blocks = {(tap, pool): v.numpy() for tap in maps for pool, v in pools[tap].result().items()}
+            blocks = {(tap, pool): v.cpu().numpy() for tap in maps for pool, v in pools[tap].result().items()}
             named["store_per_video"] = seconds_of(lambda: store.write(record, blocks, frames=1, reader="pyav"))
         return {stage: round(1e3 * seconds, 3) for stage, seconds in named.items()}
 
@@ -211,27 +224,32 @@ def error_of(found: dict[Any, np.ndarray], expected: dict[Any, np.ndarray]) -> f
 
 def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Reference and ours over the same clip, one row a precision."""
+    device = torch.device(options.device)
     network = authors_pipeline.pruned(load_backbone("inception_v3", "none"), taps)
-    with folder() as scratch:
+    with folder() as scratch:  # what is right, on the CPU
         expected, frames, _ = authors_pipeline.video_features(clip, network, scratch, jpeg=False)
+    network.to(device)
     ours = {name: Ours(taps, precision, options) for name, precision in PRECISIONS.items()}
     reference, kept = 0.0, 0
     runs: dict[str, Any] = {}
     peaks: dict[str, float] = {}
     for _ in range(options.rounds):  # in turn, so that a machine that others use is as fast for all
         with folder() as scratch:
-            start = clock()
-            _, _, kept = authors_pipeline.video_features(clip, network, scratch)
-            reference = max(reference, frames / (clock() - start))
+            start = machine.clock()
+            _, _, kept = authors_pipeline.video_features(clip, network, scratch, device=device)
+            reference = max(reference, frames / (machine.clock() - start))
         for name, one in ours.items():
             runs[name] = max(runs.get(name, (0.0,)), one.run(clip, options.videos), key=lambda run: run[0])
-            peaks[name] = max(peaks.get(name, 0.0), peak_gflops(one.network.dtype))
+            peaks[name] = max(peaks.get(name, 0.0), peak_gflops(one.network.dtype, device))
     rows = {}
     for name, one in ours.items():
         speed, pooled, entry = runs[name]
-        gflop, peak = gflop_a_frame(one.network), peaks[name]
+        gflop, peak = gflop_a_frame(one.network, device), peaks[name]
+        alone = one.alone(clip, options.videos)
         rows[name] = {
             "fps": speed,
+            **alone,
+            "of_slower": speed / min(alone.values()),
             "reference_fps": reference,
             "ratio": speed / reference,
             "error": error_of(pooled.blocks, expected),
@@ -247,7 +265,8 @@ def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> d
         print(
             f"{'+'.join(taps):26s} {name}: {speed:.2f} frames/s, reference {reference:.2f}: {speed / reference:.2f}x, "
             f"error {rows[name]['error']:.1e}, {gflop:.1f} GFLOP a frame, {100 * rows[name]['peak_share']:.0f} % of "
-            f"{peak:.0f} GFLOP/s ({rows[name]['computes_in']})",
+            f"{peak:.0f} GFLOP/s ({rows[name]['computes_in']}); alone: decoding {alone['decode_fps']:.0f} "
+            f"frames/s, the rest {alone['network_fps']:.0f}",
             flush=True,
         )
     return rows
@@ -301,22 +320,6 @@ def costs(picture: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {"lengths": lengths, "seconds": by_length, "peak_gib": memory, "resolutions": by_size}
 
 
-def machine() -> dict[str, Any]:
-    """What it ran on and with."""
-    info = Path("/proc/cpuinfo")
-    names = [
-        line for line in (info.read_text().splitlines() if info.is_file() else []) if line.startswith("model name")
-    ]
-    return {
-        "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
-        "cores": os.cpu_count(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__}
-        | {"torchvision": torchvision.__version__, "av": av.__version__, "ffmpeg": av.ffmpeg_version_info},
-    }
-
-
 def main() -> None:
     """Run both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -326,20 +329,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each in turn; the best counts")
     parser.add_argument("--workers", type=int, default=1, help="decoding child processes")
     parser.add_argument("--chunk-frames", type=int, default=16)
-    parser.add_argument("--decoder", default="pyav")
+    parser.add_argument("--decoder", default="pyav", choices=["pyav", "decord", "torchcodec", "nvdec"])
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of the network, both theirs and ours")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="torch.compile")
     parser.add_argument("--frames-a-size", type=int, default=48, help="of the 540p, 1080p and 4K clips")
     parser.add_argument("--only", type=int, choices=[2, 3], help="one set of taps, without the resolutions")
     parser.add_argument("--costs", type=Path, metavar="PNG", help="plot cost against length and resolution instead")
     parser.add_argument("--processor-time", action="store_true", help="count it instead of the clock: see above")
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda, but torch finds no CUDA device (or the driver is older than its CUDA)")
+    if options.decoder == "nvdec":
+        options.workers = 0  # frames stay where they are decoded
     if options.processor_time:
-        global clock
-        clock = time.process_time
+        machine.clock = time.process_time
         options.workers = 0
         torch.set_num_threads(1)
     named = {name: value for name, value in vars(options).items() if name not in ("clip", "costs")}
-    result: dict[str, Any] = {"benchmark": "extraction", "options": named, "machine": machine()}
+    result: dict[str, Any] = {
+        "benchmark": "extraction",
+        "options": named,
+        "machine": described(torch.device(options.device)),
+    }
     if options.costs:
         print(json.dumps(result | {"benchmark": "extraction costs", **costs(options.costs, options)}))
         return

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -27,7 +25,7 @@ from typing import Any
 
 import av
 import numpy as np
-import torch
+from machine import described
 
 from fmcvqa.data.decoding import Decoder, PyAVDecoder
 from fmcvqa.data.decoding.base import Frame
@@ -143,10 +141,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = options.clips or [generate(Path(folder, f"{k}.mp4"), options.frames) for k in range(3)]
         found = measure(clips, options.repeats)
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     for name, value in found["ratio"].items():
         print(f"{name}: {100 * (value - 1):+.1f} %")
-    print(json.dumps({**found, "torch": torch.__version__, "av": av.__version__, **machine}))
+    print(json.dumps({**found, "machine": described()}))
 
 
 if __name__ == "__main__":

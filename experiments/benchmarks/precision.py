@@ -22,6 +22,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from machine import described
 from scipy.stats import spearmanr
 
 from fmcvqa.report.results import CellResult, find_results
@@ -31,8 +32,18 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 def cells(folder: Path) -> dict[str, CellResult]:
-    """The results below a folder by layers and kernel."""
-    return {f"{'+'.join(one.cell.layers)} {one.cell.kernel}": one for one in find_results(folder)}
+    """The results below a folder by layers and kernel.
+
+    Raises:
+        SystemExit: If two are of the same: the folder holds more than one sweep.
+    """
+    found: dict[str, CellResult] = {}
+    for one in find_results(folder):
+        name = f"{'+'.join(one.cell.layers)} {one.cell.kernel}"
+        if name in found:
+            raise SystemExit(f"{folder} holds {name} twice; try: the folder of one sweep, each named with name=")
+        found[name] = one
+    return found
 
 
 def columns(store: Path) -> dict[str, np.ndarray]:
@@ -80,7 +91,9 @@ def main() -> None:
         shares = noise(*options.stores)
     for block, quantiles in sorted(shares.items()):
         print(f"{block:40s}", *(f"{q:.0%} of columns below {x:.4f}" for q, x in zip(QUANTILES, quantiles, strict=True)))
-    print(json.dumps({"benchmark": "precision", "cells": rows, "columns": shares}))
+    ratio = {name: 1 + row["difference"] / row["srocc"] for name, row in rows.items()}
+    found = {"ratio": ratio, "cells": rows, "columns": shares, "machine": described()}
+    print(json.dumps({"benchmark": "precision", **found}))
 
 
 if __name__ == "__main__":

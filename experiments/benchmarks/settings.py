@@ -17,10 +17,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import extraction
+import machine
 import numpy as np
 import torch
-from extraction import PRECISIONS, SIZES, TAPS, Ours, folder, generate, machine, seconds_of
+from extraction import PRECISIONS, SIZES, TAPS, Ours, folder, generate
+from machine import described, seconds_of
 
 from fmcvqa.data.preprocess import Preprocess
 from fmcvqa.features.gram import NORMALISATIONS, tap_vector
@@ -66,12 +67,13 @@ def main() -> None:
     parser.add_argument("--taps", type=int, choices=[2, 3], default=2, help="Mixed_5b and Mixed_5c, or avgpool too")
     parser.add_argument("--frames", type=int, default=32, help="of the generated clip")
     parser.add_argument("--chunk-frames", type=int, default=16)
-    parser.add_argument("--decoder", default="pyav")
+    parser.add_argument("--decoder", default="pyav", choices=["pyav", "decord", "torchcodec"])
+    parser.set_defaults(device="cpu")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=False, help="torch.compile")
     parser.add_argument("--processor-time", action="store_true", help="count that of one thread instead of the clock")
     options = parser.parse_args()
     if options.processor_time:
-        extraction.clock = time.process_time
+        machine.clock = time.process_time
         torch.set_num_threads(1)
     taps = next(taps for taps in TAPS if len(taps) == options.taps)
     with folder() as scratch:
@@ -80,7 +82,7 @@ def main() -> None:
     for name, value in found["ratio"].items():
         print(f"{name:24s} {value:.3f} of the paper's {found['paper_ms']:.1f} ms a frame", flush=True)
     named = {name: value for name, value in vars(options).items() if name != "clip"}
-    print(json.dumps({"benchmark": "settings", "taps": taps, "options": named, "machine": machine(), **found}))
+    print(json.dumps({"benchmark": "settings", "taps": taps, "options": named, "machine": described(), **found}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from machine import described
 
 from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix
 from fmcvqa.features.matrixfile import read_matrix
@@ -87,7 +88,10 @@ def main() -> None:
             print(f"{text}, PLCC {row['plcc']:.4f}", flush=True)
     if options.png:
         plot(rows, options.png)
-    print(json.dumps({"benchmark": "sketches", "videos": len(G), "splits": 5 * options.repeats, "rows": rows}))
+    whole = {row["kernel"]: row["srocc"] for row in rows if row["sketch"] == "none"}
+    ratio = {f"{row['kernel']} {row['sketch']} {row['numbers']}": row["srocc"] / whole[row["kernel"]] for row in rows}
+    found = {"ratio": ratio, "videos": len(G), "splits": 5 * options.repeats, "rows": rows, "machine": described()}
+    print(json.dumps({"benchmark": "sketches", **found}))
 
 
 def plot(rows: list[dict], picture: Path) -> None:

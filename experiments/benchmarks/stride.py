@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import described
 from scipy.stats import spearmanr
 
 from fmcvqa.data.synthetic import SyntheticKoNViD1k
@@ -53,8 +52,7 @@ def main() -> None:
         "model": model.scale.name,
         "stand_in": true is not None,
         "clips": len(clips),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
+        "machine": described(),
     }
     print(json.dumps({"ratio": {str(row["stride"]): row["ratio"] for row in rows}, "rows": rows, **about}))
 

@@ -36,12 +36,13 @@ LEAVES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loadable() -> None:
+def loadable(request: pytest.FixtureRequest) -> None:
     """It is an extra, and needs FFmpeg's libraries on the system."""
     try:
         TorchCodecDecoder().version()
     except ConfigError as error:
-        pytest.skip(str(error))
+        refuse = pytest.fail if request.config.getoption("--gpu") else pytest.skip
+        refuse(str(error))
 
 
 @pytest.mark.parametrize("name", [*READS, *LEAVES])
@@ -122,8 +123,6 @@ def test_frames_that_stay_on_the_device(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.gpu
 def test_nvdec_is_near_the_cpu(tmp_path: Path) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     path = write_clip(tmp_path / "clip.mp4", 24, size=(320, 256))
     decoder = TorchCodecDecoder(device="cuda")
     assert " on cuda, else " in decoder.version()  # which refuses a driver without NVDEC

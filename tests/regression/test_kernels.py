@@ -171,10 +171,6 @@ def test_torch_multiplies_as_blas_does(scaler, kind, tolerance):
 
 @pytest.mark.gpu
 def test_kernels_on_a_gpu_give_the_cpus_predictions():
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     features, mos = made(widths=(9000, 12))
     for cell in all_cells(["A", "B"]):
         on_cpu, on_gpu = (predictions(KernelBank(features, device=d), mos, cell, Fold(TRAIN)) for d in ("cpu", "cuda"))
