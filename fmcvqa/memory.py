@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import sys
 from collections.abc import Hashable, Iterator, Mapping
@@ -29,6 +30,7 @@ def kept_memory() -> Iterator[None]:
 
     Then it goes back to the system, but for the last 64 MiB of each thread other than the first.
     """
+    release()
     keep_memory(_KEPT, ahead=_HEAP)
     try:
         yield
@@ -50,6 +52,12 @@ def keep_memory(most: int, *, ahead: int = _AHEAD) -> None:
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
         libc.mallopt(_TRIM_THRESHOLD, most)
         libc.mallopt(_TOP_PAD, ahead)
+
+
+def release() -> None:
+    """Has what nothing refers to any more, but itself, freed and handed back: networks that were traced do so."""
+    gc.collect()
+    hand_back()
 
 
 def hand_back() -> None:

@@ -17,6 +17,7 @@ FLOORS = {
     "sealed": 0,
     "heartbeat": 0,
     "memory": 0,
+    "precision": 0,
     "threads": 0,
     "configs": 0,
     "modelfile": 1,

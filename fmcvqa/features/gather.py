@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from fmcvqa.data.frames import FrameBatch
 
 _LIMIT = 32 << 20  # bytes of preprocessed frames that may wait: 31 of 299 pixels
+
+
+@dataclass
+class _Filling:
+    """A batch in the making."""
+
+    frames: torch.Tensor  # [size, 3, h, w]
+    indices: list[int] = field(default_factory=list)
+
+    def take(self, chunk: FrameBatch, start: int) -> int:
+        """Copies what fits of a chunk's frames from ``start`` on; gives where the rest begins."""
+        stop = min(start + len(self.frames) - len(self.indices), len(chunk.frames))
+        self.frames[len(self.indices) : len(self.indices) + stop - start] = chunk.frames[start:stop]
+        self.indices += chunk.frame_indices[start:stop]
+        return stop
+
+    def batch(self, chunk: FrameBatch, *, last: bool) -> FrameBatch:
+        """What is there, with the other fields of the chunk that made it whole."""
+        return replace(chunk, frames=self.frames[: len(self.indices)], frame_indices=self.indices, last=last)
 
 
 class Gather:
@@ -21,27 +40,33 @@ class Gather:
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
-        self._waiting: dict[str, list[FrameBatch]] = {}
+        self._waiting: dict[str, _Filling] = {}
 
     def add(self, chunk: FrameBatch) -> Iterator[FrameBatch]:
         """Yields what is whole now, in order; after a video's last chunk all there is, but no batch without frames.
 
         Args:
-            chunk: Preprocessed frames ``[n, 3, h, w]``; those of one video have one size.
+            chunk: Preprocessed frames ``[n, 3, h, w]``; in a batch all have one size.
         """
-        waiting = [*self._waiting.pop(chunk.video_id, []), chunk]
-        count = sum(len(each.frames) for each in waiting)
-        size = max(self._most(chunk), len(chunk.frames))
-        if not chunk.last and count < size:
-            self._waiting[chunk.video_id] = waiting
+        filling = self._waiting.pop(chunk.video_id, None)
+        if filling is not None and filling.frames.shape[1:] != chunk.frames.shape[1:]:
+            yield filling.batch(chunk, last=False)
+            filling = None
+        if filling is None and (chunk.last or len(chunk.frames) >= self._most(chunk)):
+            if len(chunk.frames):
+                yield chunk
             return
-        whole = chunk if len(waiting) == 1 else _joined(waiting)
-        for start in range(0, count, size):
-            part = _part(whole, start, start + size)
-            if len(part.frames) == size or chunk.last:
-                yield part
-            else:
-                self._waiting[chunk.video_id] = [part]
+        start = 0
+        while start < len(chunk.frames):
+            filling = filling or _Filling(chunk.frames.new_empty(self._most(chunk), *chunk.frames.shape[1:]))
+            start = filling.take(chunk, start)
+            if len(filling.indices) == len(filling.frames):
+                yield filling.batch(chunk, last=chunk.last and start == len(chunk.frames))
+                filling = None
+        if filling is not None and chunk.last:
+            yield filling.batch(chunk, last=True)
+        elif filling is not None:
+            self._waiting[chunk.video_id] = filling
 
     def discard(self, video_id: str) -> None:
         """Forget a video."""
@@ -50,15 +75,3 @@ class Gather:
     def _most(self, chunk: FrameBatch) -> int:
         bytes_each = chunk.frames.element_size() * chunk.frames.shape[1:].numel()
         return max(1, min(self._frames, _LIMIT // bytes_each))
-
-
-def _joined(chunks: list[FrameBatch]) -> FrameBatch:
-    frames = torch.cat([each.frames for each in chunks])
-    return replace(chunks[-1], frames=frames, frame_indices=[k for each in chunks for k in each.frame_indices])
-
-
-def _part(batch: FrameBatch, start: int, stop: int) -> FrameBatch:
-    if start == 0 and stop >= len(batch.frames):
-        return batch
-    last = batch.last and stop >= len(batch.frames)
-    return replace(batch, frames=batch.frames[start:stop], frame_indices=batch.frame_indices[start:stop], last=last)

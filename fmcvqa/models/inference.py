@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fmcvqa.errors import ConfigError
-from fmcvqa.memory import hand_back
+from fmcvqa.memory import release
 from fmcvqa.models.folding import folded
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.precision import own_precision
@@ -55,8 +54,7 @@ class InferenceTrunk(nn.Module):
         self.taps, self.vector_taps = trunk.taps, trunk.vector_taps
         self.precision, self.dtype = precision, PRECISIONS[precision]
         self.body = folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        gc.collect()  # graphs refer back to themselves, and so keep the weights of each step before
-        hand_back()
+        release()  # graphs refer back to themselves, and so keep the weights of each step before
         self._compiled_frames, self._ready = compiled_frames, False
         self._compiled: Callable[[Tensor], Maps] | None = None
         self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
@@ -134,7 +132,9 @@ def _frozen(compiled: Callable[[Tensor], Maps], x: Tensor) -> Maps:
     from torch._inductor import config  # a second's work, for those who compile
 
     with config.patch(freezing=x.device.type == "cpu"):
-        return compiled(x)
+        maps = compiled(x)
+    release()  # of what the compiler has made; 50 to 130 MB
+    return maps
 
 
 def _cpu_computes_in(dtype: torch.dtype) -> bool:

@@ -23,11 +23,9 @@ from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
 from fmcvqa.features.streaming import extract_features
 from fmcvqa.hub import local_weights
-from fmcvqa.models.inference import InferenceTrunk
-from fmcvqa.models.trunk import BatchNormMode, Trunk
 from fmcvqa.sealed import write_atomic
-from fmcvqa.tasks import multirun
 from fmcvqa.tasks.job import job_folder, plain_config
+from fmcvqa.tasks.networks import AskedNetwork
 from fmcvqa.tasks.sharding import gathered, shard_of, speaks
 
 log = logging.getLogger(__name__)
@@ -57,7 +55,7 @@ def run(cfg: DictConfig) -> float:
 class Extraction:
     """A network, a recipe and a decoder put together by a config, and where features go."""
 
-    trunk: Trunk
+    network: AskedNetwork
     recipe: FeatureRecipe
     decoder: Decoder
     cache: Path
@@ -70,16 +68,16 @@ class Extraction:
         recipe: FeatureRecipe = instantiate(cfg.recipe)
         decoder: Decoder = instantiate(cfg.decoder)
         weights = local_weights(str(cfg.model.weights))
-        trunk = _trunk(cfg.model.name, weights, int(cfg.model.seed), recipe.taps, recipe.batchnorm)
+        network = AskedNetwork(cfg.model.name, recipe.taps, weights, int(cfg.model.seed), recipe.batchnorm)
         bound = recipe.bind(
             backbone=cfg.model.name,
-            weights=trunk.fingerprint(),
+            weights=network.fingerprint(),
             decoder=decoder.name,
             decoder_version=decoder.version(),
         )
         trainer = plain_config(cfg.trainer)
         trainer.pop("_target_", None)
-        return cls(trunk, bound, decoder, Path(cfg.paths.cache), plain_config(cfg.loader), trainer)
+        return cls(network, bound, decoder, Path(cfg.paths.cache), plain_config(cfg.loader), trainer)
 
     def ensure(self, dataset: str, records: Sequence[VideoRecord]) -> FeatureStore:
         """The store that holds every record's features, after extracting those it lacks.
@@ -146,7 +144,7 @@ class Extraction:
         compiled_frames = loader["chunk_frames"] if loader.pop("compiled") else 0
         extract_features(
             missing,
-            _ready(self.trunk, self.recipe.precision, compiled_frames),
+            self.network.ready(self.recipe.precision, compiled_frames),
             self.recipe,
             self.decoder,
             done=done,
@@ -176,23 +174,3 @@ def _write_failures(failures: list[dict[str, Any]], *, done: int, marked: int) -
 
 def _noted(marked: int) -> str:
     return f", {marked} marked as damaged" if marked else ""
-
-
-def _ready(trunk: Trunk, precision: str, compiled_frames: int) -> InferenceTrunk:
-    """The network as it runs; jobs in a row that ask for the same share it, compiled or not."""
-    wanted = (id(trunk), precision, compiled_frames)
-    made: dict[object, InferenceTrunk] = multirun.shared.setdefault("networks", {})
-    if wanted not in made:
-        made.clear()
-        made[wanted] = InferenceTrunk(trunk, precision, compiled_frames=compiled_frames)
-    return made[wanted]
-
-
-def _trunk(name: str, weights: str, seed: int, taps: tuple[str, ...], batchnorm: BatchNormMode) -> Trunk:
-    """The network; jobs in a row that ask for the same share it."""
-    wanted = (name, weights, seed, taps, batchnorm)
-    made: dict[object, Trunk] = multirun.shared.setdefault("trunks", {})
-    if wanted not in made:
-        made.clear()
-        made[wanted] = Trunk(name, taps, weights, seed=seed, batchnorm=batchnorm)
-    return made[wanted]

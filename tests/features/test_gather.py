@@ -64,6 +64,13 @@ def test_large_frames_wait_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) ->
     assert sizes(Gather(16), chunk(0, 1), chunk(1, 1, last=True)) == [[1], [1]]
 
 
+def test_a_change_of_size_ends_a_batch() -> None:
+    whole, wider = Gather(4), chunk(3, 2, last=True)
+    wider.frames = wider.frames.repeat(1, 1, 1, 2)
+    assert not list(whole.add(chunk(0, 3)))
+    assert [(batch.frame_indices, batch.frames.shape[3]) for batch in whole.add(wider)] == [([0, 1, 2], 2), ([3, 4], 4)]
+
+
 def test_videos_are_kept_apart_and_one_can_be_forgotten() -> None:
     whole = Gather(4)
     assert not list(whole.add(chunk(0, 3))) and not list(whole.add(chunk(0, 2, name="b")))
