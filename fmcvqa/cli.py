@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from fmcvqa import __version__, configs
-from fmcvqa.errors import EXIT_OK, EXIT_TERMINATED, FmcvqaError, unknown_name
+from fmcvqa.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED, FmcvqaError, unknown_name
 
 RESEARCH = {
     "finetune": "fine-tune a network on image quality (TID2013)",
@@ -35,7 +35,7 @@ USING = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; gives its exit code (0 done, 1 bug, 2 usage, 3 some inputs failed, 4 nothing started)."""
+    """Run one command; gives its exit code, which docs/running.md explains."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -52,11 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FmcvqaError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except SystemExit as end:  # of a parser
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as end:  # of a parser, or of Lightning
+        if isinstance(end.__context__, KeyboardInterrupt):
+            return _interrupted()
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # `fmcvqa report ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+
+
+def _interrupted() -> int:
+    print("stopped by Ctrl-C: what is finished is kept", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 def _run(command: str, rest: list[str]) -> int:
@@ -90,7 +99,8 @@ def _map() -> str:
     lines += [f"  {name:12}{text}" for name, text in RESEARCH.items()]
     lines += ["", "Use (paths and flags):"] + [f"  {name:12}{text}" for name, text in USING.items()]
     lines += ["", "Each has --help with an example. Experiments: " + ", ".join(configs.experiments())]
-    lines += ["Exit codes: 0 done, 1 a bug, 2 usage, 3 some inputs failed, 4 nothing could start, 143 told to stop"]
+    lines += ["Exit codes: 0 done, 1 a bug, 2 usage, 3 some inputs failed, 4 nothing could start,"]
+    lines += ["130 and 143 told to stop"]
     return "\n".join([*lines, "Start here: fmcvqa demo"])
 
 

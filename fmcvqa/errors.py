@@ -13,6 +13,7 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_NOT_STARTED = 4
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell counts
 
 
@@ -130,6 +131,8 @@ VIDEO_CODES = {
     "E_CORRUPT": "some frames are damaged",
     "E_FORBIDDEN": "a playlist, concatenation or address instead of a video",
     "E_TOO_LARGE": "more pixels or frames than the limits allow",
+    "E_TOO_SMALL": "frames smaller than the crop that is asked for",
+    "E_CHANGED": "the file changed while it was read",
     "E_TIMEOUT": "decoding did not end in time",
     "E_DECODER_CRASH": "the decoder process died",
     "E_NONFINITE": "features that are not finite numbers",

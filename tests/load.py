@@ -18,8 +18,8 @@ from tiny import TAPS
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import SomeFailedError
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.models.trunk import Trunk
 from fmcvqa.tasks import extract
+from fmcvqa.tasks.networks import AskedNetwork
 
 CODES = {"dies": "E_DECODER_CRASH", "cut": "E_TRUNCATED", "empty": "E_EMPTY", "text": "E_NO_VIDEO"}
 
@@ -45,14 +45,14 @@ def run_many(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> tuple
         _write(path, clips)
     records = [VideoRecord(path.stem, path, 3.0) for path in paths]
     monkeypatch.setattr(extract, "job_folder", lambda: folder)
-    trunk = Trunk("squeezenet1_1", TAPS[:1], "none", seed=0)
+    network = AskedNetwork("squeezenet1_1", TAPS[:1], "none", 0, "eval")
     recipe = FeatureRecipe(taps=TAPS[:1], crop=64)
     decoder = DeadlyDecoder()
     bound = recipe.bind(
-        backbone="squeezenet1_1", weights=trunk.fingerprint(), decoder=decoder.name, decoder_version=decoder.version()
+        backbone="squeezenet1_1", weights=network.fingerprint(), decoder=decoder.name, decoder_version=decoder.version()
     )
     loader = {"num_workers": 2, "chunk_frames": 16, "compiled": False, "progress": False}
-    extraction = extract.Extraction(trunk, bound, decoder, folder / "cache", loader, {"accelerator": "cpu"})
+    extraction = extract.Extraction(network, bound, decoder, folder / "cache", loader, {"accelerator": "cpu"})
     before = [record for record in records if record.id.endswith("_ok")][: count // 10]
     extraction.ensure("many", before)
     with pytest.raises(SomeFailedError) as caught:

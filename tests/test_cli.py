@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,10 @@ def test_alone_it_prints_a_map(words: list[str], capsys: Capture) -> None:
     lines = out.splitlines()
     assert lines[0] == "usage: fmcvqa COMMAND ..."
     assert [line.split()[0] for line in lines if line.startswith("  ")] == COMMANDS
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         "Each has --help with an example. Experiments: " + ", ".join(EXPERIMENTS),
-        "Exit codes: 0 done, 1 a bug, 2 usage, 3 some inputs failed, 4 nothing could start, 143 told to stop",
+        "Exit codes: 0 done, 1 a bug, 2 usage, 3 some inputs failed, 4 nothing could start,",
+        "130 and 143 told to stop",
         "Start here: fmcvqa demo",
     ]
 
@@ -63,6 +65,23 @@ def test_as_a_process_it_is_one_line_and_light() -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("error: there is no command 'nothing'. ")
     assert ended.stderr.count("\n") == 1
+
+
+def by_itself() -> None:
+    raise KeyboardInterrupt
+
+
+def as_lightning_does() -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize("stops", [by_itself, as_lightning_does])
+def test_ctrl_c_is_no_bug(stops: Callable[[], None], capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_run", lambda command, rest: stops())
+    assert run(capsys, "extract") == (130, "", "stopped by Ctrl-C: what is finished is kept\n")
 
 
 def test_what_parsers_refuse_is_usage(capsys: Capture) -> None:

@@ -125,6 +125,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         self.preprocess = preprocess
         self.on_failure = on_failure
         self._streams: WeakSet[Stream] = WeakSet()
+        self._failed: set[str] = set()  # of the stream that was begun last
 
     def predict_dataloader(self) -> DataLoader[FrameBatch]:
         """All videos once, in their order."""
@@ -136,8 +137,11 @@ class VideoFrameDataModule(lightning.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: FrameBatch, dataloader_idx: int) -> FrameBatch:
         """Preprocesses the frames where they are now."""
-        if self.preprocess is not None:
-            batch.frames = self.preprocess(batch.frames)
+        if self.preprocess is not None and batch.video_id not in self._failed:
+            try:
+                batch.frames = self.preprocess(batch.frames)
+            except VideoError as error:
+                self._fail(batch.video_id, error.at("features", 0.0))
         return batch
 
     def teardown(self, stage: str) -> None:
@@ -165,6 +169,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
 
     def _stream(self, shuffle: bool) -> Stream:
         videos = _of_this_rank(self._shuffled() if shuffle else self.videos)
+        self._failed.clear()
         if isinstance(self.pool.decoder, TorchCodecDecoder) and self.pool.decoder.on_device:
             yield from self._stream_on_device(videos, self.pool.decoder)
             return
@@ -173,10 +178,16 @@ class VideoFrameDataModule(lightning.LightningDataModule):
                 if isinstance(item, DecodedChunk):
                     about = item.frame_indices, item.video_id, item.last, item.reader, item.damage
                     yield FrameBatch(_to_tensor(item, pinned=self._to_a_gpu()), *about)
-                elif self.on_failure is None:
-                    raise item.error
                 else:
-                    self.on_failure(item.video_id, item.error)
+                    self._fail(item.video_id, item.error)
+
+    def _fail(self, video_id: str, error: VideoError) -> None:
+        """Say once of a video that it failed."""
+        if self.on_failure is None:
+            raise error
+        if video_id not in self._failed:
+            self._failed.add(video_id)
+            self.on_failure(video_id, error)
 
     def _to_a_gpu(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
@@ -196,9 +207,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
                     (frames, indices), pending = pending, next(chunks, None)
                     yield FrameBatch(frames.permute(0, 3, 1, 2), list(indices), video_id, pending is None, decoder.name)
             except VideoError as error:
-                if self.on_failure is None:
-                    raise
-                self.on_failure(video_id, error)
+                self._fail(video_id, error)
 
     def _shuffled(self) -> list[tuple[str, str | Path]]:
         return [self.videos[k] for k in torch.randperm(len(self.videos)).tolist()]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.data.resize import crop_offset, resize_and_crop
-from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.errors import ConfigError, FmcvqaError, VideoError
 from fmcvqa.threads import in_threads
 
 
@@ -70,7 +70,8 @@ class Preprocess(nn.Module):
             float32 ``[n, 3, crop, crop]`` on the same device (``[n, 3, h', w']`` without a crop).
 
         Raises:
-            FmcvqaError: If the frame is smaller than the crop.
+            VideoError: E_TOO_SMALL, if the frame is smaller than the crop.
+            FmcvqaError: If these are no such frames.
         """
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
             shape = list(frames.shape)
@@ -139,7 +140,8 @@ def _center_crop(frames: torch.Tensor, crop: int | None) -> torch.Tensor:
 def _check_crop(size: tuple[int, int], crop: int | None) -> None:
     height, width = size
     if crop is not None and min(size) < crop:
-        raise FmcvqaError(
+        raise VideoError(
+            "E_TOO_SMALL",
             f"a crop of {crop}x{crop} does not fit frames of {width}x{height}",
             advice=f"resize={crop}, or a crop of at most {min(size)}",
         )

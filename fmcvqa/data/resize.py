@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, floor
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 # Output pixels a product makes, of which that with the shortest window is taken; columns fill whole vector registers.
 _ROWS, _COLUMNS = tuple(range(4, 25)), (16,)
+_AT_ONCE = 1 << 22  # numbers that are made at once to learn the weights
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,7 @@ def crop_offset(length: int, crop: int) -> int:
 
 @lru_cache(maxsize=64)
 def _axis(source: int, length: int, crop: int, outputs: Sequence[int]) -> _Axis:
-    weights = _weights(source, length)
-    offset = crop_offset(length, crop)
-    weights = weights[offset : offset + crop]
+    weights = _weights(source, length, crop)
     start, stop = _span(weights)
     weights = weights[:, start:stop]
     return min((_with_windows(weights, start, count) for count in outputs), key=lambda axis: axis.weights.shape[2])
@@ -111,15 +111,21 @@ def _with_windows(weights: Tensor, start: int, outputs: int) -> _Axis:
     return _Axis(start, start + length, before, padded, step, torch.stack(parts))
 
 
-def _weights(source: int, length: int) -> Tensor:
-    """``[length, source]``: what torch's own kernel makes of a 1 at each source pixel."""
-    parts = []
-    for first in range(0, source, 256):  # the whole unit matrix would be large for large frames
-        ones = torch.eye(source - first, min(256, source - first))
-        column = functional.pad(ones, (0, 0, first, 0))[None, None]
-        size = (length, column.shape[-1])
-        parts.append(functional.interpolate(column, size=size, mode="bilinear", antialias=True)[0, 0])
-    return torch.cat(parts, 1)
+def _weights(source: int, length: int, crop: int) -> Tensor:
+    """``[crop, source]``: what torch's own kernel makes of a 1 at each source pixel, where that is kept."""
+    offset, scale = crop_offset(length, crop), source / length
+    reach = ceil(max(scale, 1.0)) + 1  # in source pixels, of the kernel and of rounding
+    low = max(0, floor(offset * scale) - reach)
+    high = min(source, ceil((offset + crop) * scale) + reach)
+    weights = torch.zeros(crop, source)
+    step = min(256, max(1, _AT_ONCE // length))  # of frames that are very long one pixel makes many
+    for first in range(low, high, step):
+        count = min(step, high - first)
+        ones = torch.zeros(source, count)
+        ones[first : first + count] = torch.eye(count)
+        made = functional.interpolate(ones[None, None], size=(length, count), mode="bilinear", antialias=True)
+        weights[:, first : first + count] = made[0, 0, offset : offset + crop]
+    return weights
 
 
 def _span(weights: Tensor) -> tuple[int, int]:

@@ -44,7 +44,10 @@ class SourceStamp:
 
     def matches(self, path: Path) -> bool:
         """Whether a file still has the stamped content; the bytes are read only when its time has changed."""
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError:
+            return False
         if stat.st_size != self.size:
             return False
         return stat.st_mtime_ns == self.mtime_ns or file_digest(path) == self.sha256

@@ -86,6 +86,8 @@ class ScoreFile:
         return FmcvqaError(f"{self.path} cannot be written ({error.strerror})", advice=advice)
 
     def _read(self) -> list[Row]:
+        if self.path.exists() and not self.path.is_file():
+            raise ConfigError(f"{self.path} is no regular file", advice="a file for --out, which is also read again")
         try:
             *lines, rest = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:

@@ -86,7 +86,7 @@ def test_crop_that_does_not_fit() -> None:
     with pytest.raises(FmcvqaError) as caught:
         Preprocess(resize=None, crop=299)(noise(240, 320))
     assert str(caught.value) == (
-        "a crop of 299x299 does not fit frames of 320x240. Try: resize=299, or a crop of at most 240"
+        "E_TOO_SMALL: a crop of 299x299 does not fit frames of 320x240. Try: resize=299, or a crop of at most 240"
     )
 
 
@@ -117,6 +117,18 @@ def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Preprocess(**settings)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("size", [(2, 90), (120, 3), (299, 1500)])
+def test_a_very_long_frame_is_torchvisions_too(size: tuple[int, int]) -> None:
+    frames = noise(*size)
+    expected = reference.resize(frames.to(torch.float32) / 255, [299], antialias=True)
+    expected = reference.normalize(reference.center_crop(expected, [299, 299]), list(MEAN), list(STD))
+    torch.testing.assert_close(Preprocess()(frames), expected, rtol=0, atol=3e-6)
+
+
+def test_the_frame_of_a_bomb_that_is_long_takes_little_memory() -> None:
+    assert Preprocess()(noise(2, 4000)).shape == (2, 3, 299, 299)  # 10 GB where all of it was made
 
 
 @pytest.mark.gpu

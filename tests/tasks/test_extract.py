@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from damage import cut_clip
 from tiny import TAPS, clip, damage, errors, labelled, network, places, run
 
 from fmcvqa import cli
+from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.features.store import FeatureStore
 from fmcvqa.sealed import read_sealed
@@ -94,6 +96,44 @@ def test_a_corrupt_clip_is_named_and_the_others_are_kept(
     after = entries(tmp_path)
     assert after.keys() == {"a", "b", "c"}
     assert {name: after[name] for name in before} == before
+
+
+def test_a_file_that_is_replaced_while_it_is_read_fails_and_is_read_anew(
+    words: list[str], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, real = clip(tmp_path / "other.mp4", 3, seed=9), PyAVDecoder.frames
+
+    def replaces(self: PyAVDecoder, path: Path, *, stride: int = 1) -> Iterator[Any]:
+        yield from real(self, path, stride=stride)
+        if Path(path).name == "b.mp4":
+            other.replace(path)
+        if Path(path).name == "c.mp4":
+            Path(path).unlink()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PyAVDecoder, "frames", replaces)
+        code, _, err = run(capsys, *words, "loader.num_workers=0")
+    bad = [tmp_path / "set" / f"{name}.mp4" for name in "bc"]
+    assert code == 3
+    assert all(f"E_CHANGED: the file {path} changed while it was read. Try: " in err for path in bad)
+    assert entries(tmp_path).keys() == {"a"}
+    clip(bad[1], 4)
+    assert run(capsys, *words)[0] == 0
+    [folder] = (tmp_path / "cache").glob("*/*")
+    assert [read_sealed(folder / f"{name}.safetensors")[1]["frames"] for name in "abc"] == [24, 3, 4]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_frames_smaller_than_the_crop_are_their_videos_fault(
+    workers: int, words: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    clip(tmp_path / "set" / "b.mp4", 40, width=64, height=48)
+    code, _, err = run(capsys, *words, "recipe.resize=null", "recipe.crop=64", f"loader.num_workers={workers}")
+    assert code == 3
+    [row] = [json.loads(line) for line in (tmp_path / "outputs/extract/failures.jsonl").read_text().splitlines()]
+    assert (row["id"], row["code"], row["stage"]) == ("b", "E_TOO_SMALL", "features")
+    assert "a crop of 64x64 does not fit frames of 64x48" in err
+    assert entries(tmp_path).keys() == {"a", "c"}
 
 
 def test_a_damaged_clip_is_used_in_part_and_marked_where_that_is_allowed(

@@ -199,6 +199,15 @@ def test_seconds_and_strides(model: Path, tmp_path: Path, capsys: Capture) -> No
     assert out[2] == f"  second by second: {scores[0]:.2f} {scores[1]:.2f}"
 
 
+def test_an_out_file_that_cannot_be_read_again_is_refused(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    for out in (tmp_path, Path("/dev/null")):
+        code, _, err = run(capsys, "predict", str(tmp_path / "clip.mp4"), "--model", str(model), "--out", str(out))
+        assert (code, err) == (
+            2,
+            f"error: {out} is no regular file. Try: a file for --out, which is also read again\n",
+        )
+
+
 def test_an_out_file_is_gone_on_with(model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture) -> None:
     out, lost = tmp_path / "scores.jsonl", tmp_path / "late.mp4"
     words = ["predict", *map(str, [lost, *trained_on]), "--model", str(model), "--out", str(out), "--json"]

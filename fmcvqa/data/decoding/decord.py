@@ -19,7 +19,6 @@ from fmcvqa.data.decoding.plain import Kinds, Plain, look
 from fmcvqa.data.decoding.pyav import PyAVDecoder
 from fmcvqa.errors import ConfigError, VideoError
 
-_KINDS = Kinds(frozenset({"h264", "mpeg4"}), ("mov", "avi"), declared=True)
 _EOF_RETRIES = "2048"  # without a limit a file that ends early is read for ever
 _FFMPEG = {"0.6.0": "4.1.6"}  # what the wheels carry; decord itself does not tell
 
@@ -93,6 +92,18 @@ class DecordDecoder:
     def _look(self, path: str | Path) -> Plain:
         found = look(path, _KINDS, max_pixels=self.max_pixels, max_frames=self.max_frames)
         return found if found.frames * found.frame_bytes <= self.memory_bytes else Plain(0, 0)
+
+
+def _first(path: Path) -> Frame | None:
+    decord = _import_decord()
+    try:
+        frame: Frame = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)[0].asnumpy()
+    except decord.DECORDError:
+        return None
+    return frame
+
+
+_KINDS = Kinds(frozenset({"h264", "mpeg4"}), ("mov", "avi"), declared=True, first=_first)
 
 
 def _read(reader: Any, path: str | Path, count: int, stride: int, step: int) -> Iterator[tuple[int, Frame]]:

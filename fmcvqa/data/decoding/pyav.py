@@ -12,12 +12,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fmcvqa.data.decoding.base import MAX_FRAMES, MAX_PIXELS, Frame, too_many
+from fmcvqa.data.decoding.base import MAX_FRAMES, MAX_PIXELS, Frame, shown, too_many
 from fmcvqa.data.decoding.clock import Clock
-from fmcvqa.data.decoding.opening import check_size, opened
+from fmcvqa.data.decoding.opening import check_size, opened, reason
 from fmcvqa.data.decoding.reading import Matrix, Reading
 from fmcvqa.data.decoding.structure import Fault
-from fmcvqa.errors import ConfigError
+from fmcvqa.errors import ConfigError, VideoError
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class PyAVDecoder:
                 check_size(path, frame.width, frame.height, self.max_pixels)
                 stamp = clock.stamp(count, _seconds(frame, stream))
                 if count % stride == 0:
-                    yield stamp, to_rgb(frame, reading.matrix(frame))
+                    yield stamp, _rgb(path, frame, reading.matrix(frame))
 
 
 def _held_back(frames: Iterator[VideoFrame], count: int) -> Iterator[VideoFrame]:
@@ -94,6 +94,16 @@ def _seconds(frame: VideoFrame, stream: VideoStream) -> float | None:
     if frame.pts is None or stream.time_base is None:
         return None
     return float(frame.pts * stream.time_base)
+
+
+def _rgb(path: str | Path, frame: VideoFrame, matrix: Matrix) -> Frame:
+    try:
+        return to_rgb(frame, matrix)
+    except (av.FFmpegError, OSError) as error:
+        problem = f"the colours of {shown(path)} are of a kind that is not converted here"
+        found = f"{frame.format.name} with the matrix number {int(frame.colorspace)}: {reason(error)}"
+        advice = "correct the file's colour tags, or convert it to BT.709"
+        raise VideoError("E_NO_VIDEO", problem, found=found, advice=advice) from error
 
 
 def to_rgb(frame: VideoFrame, matrix: Matrix) -> Frame:

@@ -76,7 +76,7 @@ class Reading:
         """
         if self._own_matrix is not None:
             return self._own_matrix
-        if self._seen is None or self._seen[0] != frame.rotation:
+        if self._seen is None or frame.rotation not in (self._seen[0], 0):  # a stream may say it with one frame alone
             self._seen = frame.rotation, display_matrix(frame)
         return self._seen[1]
 
@@ -147,13 +147,23 @@ def _reaches(packet: Packet[VideoStream], fault: Fault) -> bool:
     return fault.at is not None and packet.pos is not None and packet.pos + packet.size > fault.at
 
 
+def is_exact(frame: VideoFrame) -> bool:
+    """Whether the display matrix turns by quarters alone; other libraries turn by no other, and no nearly such one."""
+    a, b, c, d = _display_matrix(frame)
+    return (a == d == 0 or b == c == 0) and len({abs(a) + abs(b), abs(c) + abs(d)}) == 1
+
+
 def display_matrix(frame: VideoFrame) -> Matrix:
     """Signs of the display matrix ``(a, b, c, d)``: x' = a x + c y, y' = b x + d y; (1, 0, 0, 1) shows as coded."""
+    a, b, c, d = _display_matrix(frame)
+    if abs(a) >= abs(b):
+        return (1 if a >= 0 else -1), 0, 0, (1 if d >= 0 else -1)
+    return 0, (1 if b >= 0 else -1), (1 if c >= 0 else -1), 0
+
+
+def _display_matrix(frame: VideoFrame) -> Matrix:
     if "DISPLAYMATRIX" not in frame.side_data:
         return 1, 0, 0, 1
     found = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # a key PyAV's types forget
     matrix = np.frombuffer(bytes(found)[:36], np.int32)
-    a, b, c, d = (int(matrix[k]) for k in (0, 1, 3, 4))
-    if abs(a) >= abs(b):
-        return (1 if a >= 0 else -1), 0, 0, (1 if d >= 0 else -1)
-    return 0, (1 if b >= 0 else -1), (1 if c >= 0 else -1), 0
+    return int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])

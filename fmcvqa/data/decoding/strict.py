@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import av
 import av.logging
+from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -42,6 +43,7 @@ def strict_decoder(stream: VideoStream, *, max_pixels: int) -> VideoCodecContext
     elif context.name == "libdav1d":
         options["strict"] = "strict"  # dav1d then checks that each tile ends where it should
     context.options = options
+    context.flags |= Flags.unaligned  # else pictures that are cropped on their left keep some columns of that
     context.thread_type = "SLICE"  # frame threads would hide a cut file
     context.thread_count = 1  # several make other pictures of damage, other ones in each run, and notice less of it
     return context

@@ -21,10 +21,6 @@ from fmcvqa.errors import ConfigError, VideoError
 if TYPE_CHECKING:
     from torch import Tensor  # not at import: the children of the other decoders do without torch
 
-_KINDS = Kinds(
-    frozenset({"h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1", "mjpeg"}), ("mov", "matroska", "avi"), declared=False
-)
-
 
 @dataclass(frozen=True)
 class TorchCodecDecoder:
@@ -96,8 +92,14 @@ class TorchCodecDecoder:
         if not count:
             yield from self._pyav.frames(path, stride=stride)
             return
-        for batch, indices in self._batches(path, stride, max(1, CHUNK_BYTES // frame_bytes)):
-            yield from zip(indices, batch.cpu().numpy(), strict=True)
+        follows = 0
+        try:
+            for batch, indices in self._batches(path, stride, max(1, CHUNK_BYTES // frame_bytes)):
+                yield from zip(indices, batch.cpu().numpy(), strict=True)
+                follows = indices[-1] + 1
+        except VideoError:  # it also refuses what is whole, such as pictures that change their size: PyAV decides
+            frames = self._pyav.frames(path, stride=stride)
+            yield from ((index, frame) for index, frame in frames if index >= follows)
 
     def tensors(
         self, path: str | Path, *, stride: int, chunk_frames: int, chunk_bytes: int
@@ -158,6 +160,23 @@ class TorchCodecDecoder:
 
     def _look(self, path: str | Path) -> Plain:
         return look(path, _KINDS, max_pixels=self.max_pixels, max_frames=self.max_frames)
+
+
+def _first(path: Path) -> Frame | None:
+    try:
+        decoder = _import_torchcodec().decoders.VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1)
+        frame: Frame = decoder[0].numpy()
+    except (RuntimeError, ValueError, IndexError):
+        return None
+    return frame
+
+
+_KINDS = Kinds(
+    frozenset({"h264", "hevc", "mpeg4", "vp9", "libdav1d", "av1", "mjpeg"}),
+    ("mov", "matroska", "avi"),
+    declared=False,
+    first=_first,
+)
 
 
 def _check_nvdec() -> None:
