@@ -1,4 +1,4 @@
-"""Memory that one batch frees kept for the next, instead of fetched from the system anew, page by page."""
+"""Memory of the process: kept from one batch to the next, handed back, and pages of their own for what outlives both."""
 
 from __future__ import annotations
 

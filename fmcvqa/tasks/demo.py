@@ -20,7 +20,7 @@ from fmcvqa.report.results import CellResult, find_results
 from fmcvqa.report.writing import write_report
 from fmcvqa.tasks import research
 
-_CONTROLS = 20
+_CONTROLS = 100
 
 
 def main(argv: Sequence[str]) -> int:
