@@ -118,6 +118,7 @@ class InferenceTrunk(nn.Module):
             log.warning("this CPU has no %s arithmetic: the network runs in float32", str(self.dtype)[6:])
             self.dtype = torch.float32
         self.to(dtype=self.dtype)
+        release()  # of the trunk, if nobody else wants it
         if self._compiled_frames:
             self._compiled = torch.compile(self.body, dynamic=False)
         self._ready = True
