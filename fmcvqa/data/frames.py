@@ -77,7 +77,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         memory_bytes: A child may have so much more than at its start (Linux); a video that takes more is refused.
         on_failure: Called with (video id, error) for a video that cannot be read, and the stream goes on; whatever
             came of that video is void. As loaders fetch ahead, its previous chunk may not have been used yet at that
-            moment. Without it the first bad video raises.
+            moment; what still comes of it has no frames. Without it the first bad video raises.
         chunk_bytes: At most so many bytes of uint8 frames a batch.
         accept: Asked with its id just before a video is read; False leaves it out. Without it all are read.
         damage: ``reject`` makes a damaged video fail; ``mark`` ends it with its last good frame, marked, if it has one
@@ -136,12 +136,16 @@ class VideoFrameDataModule(lightning.LightningDataModule):
         return self._loader(shuffle=True)
 
     def on_after_batch_transfer(self, batch: FrameBatch, dataloader_idx: int) -> FrameBatch:
-        """Preprocesses the frames where they are now."""
-        if self.preprocess is not None and batch.video_id not in self._failed:
-            try:
+        """Preprocesses the frames where they are now; of a video that has failed there are none."""
+        if self.preprocess is None:
+            return batch
+        try:
+            if batch.video_id not in self._failed:
                 batch.frames = self.preprocess(batch.frames)
-            except VideoError as error:
-                self._fail(batch.video_id, error.at("features", 0.0))
+                return batch
+        except VideoError as error:
+            self._fail(batch.video_id, error.at("features", 0.0))
+        batch.frames = batch.frames[:0].to(torch.float32)
         return batch
 
     def teardown(self, stage: str) -> None:

@@ -173,6 +173,23 @@ def test_on_failure_hears_of_a_bad_video_and_the_stream_goes_on(
     assert failed == [("empty", "E_EMPTY")]
 
 
+def test_a_video_too_small_for_the_crop_fails_once_and_has_no_frames(clips: list[Path]) -> None:
+    told: list[str] = []
+    frames = VideoFrameDataModule(
+        clips,
+        num_workers=0,
+        chunk_frames=8,
+        preprocess=Preprocess(None, 64),
+        on_failure=lambda name, error: told.append(f"{name} {error.code}"),
+    )
+    assert {tuple(batch.frames.shape[1:]) for batch in predict(frames)} == {(3, 64, 64)} and not told
+    frames.preprocess = Preprocess(None, 66)
+    batches = predict(frames)
+    assert told == ["a E_TOO_SMALL", "c E_TOO_SMALL"]
+    assert [sum(len(batch.frames) for batch in batches if batch.video_id == name) for name in "abc"] == [0, 20, 0]
+    assert all(batch.frames.dtype == torch.float32 for batch in batches)
+
+
 def test_training_sees_every_chunk_in_an_order_that_follows_the_seed(clips: list[Path]) -> None:
     def run(seed: int) -> list[tuple[str, int]]:
         lightning.seed_everything(seed, verbose=False)
