@@ -167,11 +167,13 @@ def test_damage_whose_place_is_not_known_is_refused(tmp_path: Path) -> None:
     [item] = pooled(Path("x"), Failing("E_CORRUPT", located=False), num_workers=0, damage="mark")
     assert isinstance(item, FailedVideo)
     data, path, counted = source(tmp_path, "h264.flv").read_bytes(), tmp_path / "lost.flv", []
-    for seed in range(12):
+    for seed in range(100):  # few leave such a gap, and which ones follows from how the encoder has shared its work
         path.write_bytes(damaged(data, "lose", seed))
         if refused(path).count("frames could be decoded"):
             [*_, item] = pooled(path, num_workers=0, damage="mark")
             counted.append(isinstance(item, FailedVideo))
+        if len(counted) == 3:
+            break
     assert counted and all(counted)
 
 

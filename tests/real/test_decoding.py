@@ -40,6 +40,7 @@ LEFT_TO_PYAV = {
     "flipping_a_pancake.mkv",
     "h264_10bits.mp4",
     "h265_10bits.mp4",
+    "nasa_13013.mp4",  # two videos
     "nasa_13013_hdr.mp4",
     "testsrc2_odd_height_and_width_444_10bit.mp4",
     "testsrc2_odd_height_and_width_vp9.mp4",
