@@ -14,6 +14,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from fmcvqa.data.synthetic.clips import ASSEMBLY
+
 BLOCKS = 4
 BITS = BLOCKS * BLOCKS - 4
 _CORNERS = {(0, 0): 1, (0, BLOCKS - 1): 0, (BLOCKS - 1, 0): 0, (BLOCKS - 1, BLOCKS - 1): 0}
@@ -91,7 +93,11 @@ def write_clip(
     images = [barcode(k, *size) for k in range(frames)] if isinstance(frames, int) else list(frames)
     height, width = images[0].shape[:2]
     with av.open(str(path), "w", container_options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=rate, options={"g": "8", "threads": "1", **(options or {})})
+        chosen = {"g": "8", "threads": "1", **(options or {})}
+        if codec == "libx264":  # what it writes with AVX-512 differs from run to run on a busy machine
+            own = chosen.get("x264-params")
+            chosen["x264-params"] = f"asm={ASSEMBLY}" + (f":{own}" if own else "")
+        stream = container.add_stream(codec, rate=rate, options=chosen)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.thread_count = 1
         if times is not None:

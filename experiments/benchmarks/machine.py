@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import av
 import torch
 
 from fmcvqa.precision import own_precision
@@ -33,7 +34,8 @@ def described(device: torch.device = CPU) -> dict[str, Any]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "limits": {name: os.environ[name] for name in LIMITS if name in os.environ},
         "bfloat16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
+        "versions": {"python": platform.python_version(), "ffmpeg": av.ffmpeg_version_info}
+        | {name: version(name) for name in VERSIONS},
     }
     if device.type == "cuda":
         found["gpu"] = {"name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}

@@ -117,18 +117,9 @@ class Extraction:
         self, store: FeatureStore, missing: list[VideoRecord], failures: list[dict[str, Any]], claims: Claims
     ) -> None:
         by_id = {record.id: record for record in missing}
-        read: dict[str, tuple[int, ...]] = {}
-
-        def accept(video_id: str) -> bool:
-            read[video_id] = _state(by_id[video_id].path)
-            return claims.take(video_id)
 
         def done(pooled: PooledFeatures) -> None:
             record, damage = by_id[pooled.video_id], pooled.damage
-            if _state(record.path) != read[pooled.video_id]:
-                problem = f"the file {record.path} changed while it was read"
-                failed(record.id, VideoError("E_CHANGED", problem, advice="the same command when nothing writes to it"))
-                return
             store.write(record, pooled.blocks, frames=pooled.frames, reader=pooled.reader, damage=damage)
             if damage is not None:
                 used = f"its first {pooled.frames} frames are used"
@@ -158,7 +149,7 @@ class Extraction:
             self.decoder,
             done=done,
             failed=failed,
-            accept=accept,
+            accept=claims.take,
             trainer=self.trainer,
             **loader,
         )
@@ -179,15 +170,6 @@ def _write_failures(failures: list[dict[str, Any]], *, done: int, marked: int) -
         found=f"the features of the other {done} are kept" + _noted(marked),
         advice=f"mend or remove the files named in {path}, then the same command again",
     )
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content; empty for one that is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _noted(marked: int) -> str:

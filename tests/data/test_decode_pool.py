@@ -17,7 +17,8 @@ import pytest
 from barcode import barcode, read_barcode, write_clip
 from tiny import clip, damage
 
-from fmcvqa.data.decoding import DecodedChunk, DecodePool, FailedVideo, PyAVDecoder
+from fmcvqa.data.decoding import CHUNK_BYTES, DecodedChunk, DecodePool, FailedVideo, PyAVDecoder
+from fmcvqa.data.decoding.base import chunks
 from fmcvqa.errors import ConfigError, VideoError
 
 Videos = list[tuple[str, Path]]
@@ -120,6 +121,16 @@ def test_same_frames_however_they_are_spread(num_workers: int, chunk_frames: int
         assert said(frames[name]) == [0, 3, 6, 9, 12, 15, 18]
         for (_, ours), (_, theirs) in zip(frames[name], expected, strict=True):
             assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((960, 540), [16, 4]), ((1920, 1080), [2] * 10), ((3840, 2160), [1] * 20)]
+)
+def test_few_large_frames_are_together(size: tuple[int, int], expected: list[int]) -> None:
+    frame = np.zeros((size[1], size[0], 3), np.uint8)
+    limits = {"chunk_frames": 16, "chunk_bytes": CHUNK_BYTES}
+    made = chunks(((k, frame) for k in range(20)), lambda: np.empty(CHUNK_BYTES, np.uint8), **limits)
+    assert [len(block) for block, *_ in made] == expected
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

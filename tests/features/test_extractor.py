@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fmcvqa.data.decoding import PyAVDecoder
 from fmcvqa.data.frames import FrameBatch
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
+from fmcvqa.features import streaming
 from fmcvqa.features.extractor import GramExtractor, PooledFeatures
 from fmcvqa.features.pooling import POOLS
 from fmcvqa.features.recipe import FeatureRecipe
@@ -233,6 +234,39 @@ def test_another_precision_than_the_recipes_is_refused(trunk: Trunk, records: li
         "trainer.precision is bf16-mixed but recipe.precision is 32-true. "
         "Try: recipe.precision alone, which the stored features are named by"
     )
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_features(trunk: Trunk, tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", 20)
+
+    class Replaces(PyAVDecoder):
+        def frames(self, path: str | Path, *, stride: int = 1) -> Iterator[Any]:
+            yield from super().frames(path, stride=stride)
+            clip(tmp_path / "a.mp4", 3, seed=9)
+
+    done: list[PooledFeatures] = []
+    with pytest.raises(VideoError) as caught:
+        extract_features(
+            [VideoRecord("a", path, 3.0)], trunk, RECIPE, Replaces(), done=done.append, num_workers=0, progress=False
+        )
+    assert str(caught.value).startswith(f"E_CHANGED: the file {path} changed while it was read. Try: ") and not done
+
+
+def test_one_device_and_unfilled_memory_while_it_runs(
+    trunk: Trunk, records: list[VideoRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    real, settings = streaming.lightning.Trainer, torch.utils.deterministic
+
+    def trainer(**arguments: Any) -> Any:
+        asked.append((arguments["devices"], settings.fill_uninitialized_memory))  # type: ignore[attr-defined]
+        return real(**arguments)
+
+    monkeypatch.setattr(streaming.lightning, "Trainer", trainer)
+    extract(records[1:2], trunk)
+    extract(records[1:2], trunk, trainer={"accelerator": "cpu", "devices": "auto"})
+    assert asked == [(1, False), ("auto", False)]
+    assert settings.fill_uninitialized_memory is True  # type: ignore[attr-defined]
 
 
 def batch(name: str, n: int, last: bool) -> FrameBatch:

@@ -17,7 +17,7 @@ OnDamage = Literal["reject", "mark"]
 
 # 16 frames of KoNViD-1k (960x540) or one frame of 3840x2160; two such slots fit the 64 MB a container gives.
 CHUNK_BYTES = 24 * 2**20
-_LARGE, _FEW = 4 * 2**20, 2  # of 1080p frames two a chunk, which is there up to five times: 60 MB less of memory
+_LARGE, _FEW = 4 * 2**20, 2  # of 1080p frames two a chunk, since it is there up to five times at once
 MAX_PIXELS = CHUNK_BYTES // 3
 MAX_FRAMES = 500_000
 MEMORY_BYTES = 768 * 2**20  # with what Python, FFmpeg and the chunks take, a child stays below 1 GiB
