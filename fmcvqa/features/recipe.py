@@ -17,7 +17,8 @@ from fmcvqa.features.sketch import SEEDS
 from fmcvqa.models.inference import PRECISIONS
 from fmcvqa.models.trunk import BatchNormMode
 
-FORMAT = 2  # raise when the same recipe starts to give other numbers
+# By precision; raise when the same recipe starts to give other numbers.
+FORMATS = {"32-true": 2, "bf16-mixed": 3, "16-mixed": 3}
 
 # Values that came later, with what was done before. There they are left out of keys and files, which so stay valid.
 _LATER: dict[str, Any] = {
@@ -120,7 +121,7 @@ class FeatureRecipe:
         """
         if not (self.backbone and self.weights and self.decoder and self.decoder_version):
             raise ValueError("a recipe has a key only after bind(): weights and decoder change features too")
-        values = {**self._stated(), "taps": sorted(self.taps), "format": FORMAT}
+        values = {**self._stated(), "taps": sorted(self.taps), "format": FORMATS[self.precision]}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:

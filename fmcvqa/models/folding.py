@@ -63,11 +63,18 @@ def _fold_rescaling(body: fx.GraphModule) -> None:
 
 
 class _PooledLast(nn.Module):
-    """A 1x1 convolution of pooled maps as pooling of its own maps, which are fewer: sums in another order."""
+    """A 1x1 convolution of pooled maps as pooling of its own maps, which are fewer: sums in another order.
+
+    The bias is no part of the zeros that pooling puts around a map, and is added in float32 whatever the maps are: its
+    bits are kept as whole numbers, which no conversion to half precision touches.
+    """
+
+    _bias: Tensor | None
 
     def __init__(self, convolution: nn.Conv2d, pooling: fx.Node) -> None:
         super().__init__()
-        self.bias, convolution.bias = convolution.bias, None  # no part of the zeros that pooling puts around a map
+        bias, convolution.bias = convolution.bias, None
+        self.register_buffer("_bias", None if bias is None else bias.detach().float().view(torch.int32))
         self.convolution = convolution
         self.arguments: tuple[Any, ...] = pooling.args[1:]
         self.options: dict[str, Any] = dict(pooling.kwargs)
@@ -75,7 +82,9 @@ class _PooledLast(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[n, c, h, w]`` to ``[n, d, h', w']``."""
         pooled = F.avg_pool2d(self.convolution(x), *self.arguments, **self.options)
-        return pooled if self.bias is None else pooled + self.bias.view(-1, 1, 1)
+        if self._bias is None:
+            return pooled
+        return (pooled + self._bias.view(torch.float32).view(-1, 1, 1)).to(pooled.dtype)
 
 
 def _pool_behind_convolutions(body: fx.GraphModule) -> None:

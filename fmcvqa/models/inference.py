@@ -9,9 +9,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fmcvqa.errors import ConfigError
+from fmcvqa.errors import ConfigError, WeightsError
 from fmcvqa.memory import release
+from fmcvqa.models.arranged import arrange, can_arrange
 from fmcvqa.models.folding import folded
+from fmcvqa.models.rounding import rounded
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.precision import own_precision
 from fmcvqa.threads import begin
@@ -31,10 +33,10 @@ _COMPILING = threading.Lock()
 class InferenceTrunk(nn.Module):
     """The same feature maps as a trunk's to rounding, faster.
 
-    Weights are converted once instead of at each call; the input's own re-scaling (``transform_input``) is folded into
-    the first convolution, so that no half-precision arithmetic touches it. A CPU without bfloat16 or float16 arithmetic
-    would emulate it a hundred times slower: there the network runs in float32, nearer to the exact maps than what was
-    asked for, and a warning says so.
+    Weights are converted once instead of at each call, to half precision by :func:`rounded`; the input's own re-scaling
+    (``transform_input``) is folded into the first convolution, so that no half-precision arithmetic touches it. A CPU
+    without bfloat16 or float16 arithmetic would emulate it a hundred times slower: there the network runs in float32,
+    nearer to the exact maps than what was asked for, and a warning says so.
 
     Args:
         trunk: The network; left as it is.
@@ -45,6 +47,7 @@ class InferenceTrunk(nn.Module):
 
     Raises:
         ConfigError: If there is no such precision.
+        WeightsError: If a weight is not a finite number.
     """
 
     def __init__(self, trunk: Trunk, precision: str = "32-true", *, compiled_frames: int = 0) -> None:
@@ -55,8 +58,14 @@ class InferenceTrunk(nn.Module):
         self.precision, self.dtype = precision, PRECISIONS[precision]
         self.body = folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         release()  # graphs refer back to themselves, and so keep the weights of each step before
-        self._compiled_frames, self._ready = compiled_frames, False
+        for name, weight in self.body.named_parameters():
+            if not weight.isfinite().all():
+                advice = "the checkpoint of another epoch, or the file once more from where it came"
+                raise WeightsError(f"the network's weights are not finite numbers in {name}", advice=advice)
+        self._large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
+        self._compiled_frames, self._ready = compiled_frames, ""  # the kind of device it is ready for
         self._compiled: Callable[[Tensor], Maps] | None = None
+        self._size = torch.Size()  # that weights are laid out for
         self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
 
     def forward(self, x: Tensor) -> Maps:
@@ -82,60 +91,72 @@ class InferenceTrunk(nn.Module):
 
         Returns:
             A function that gives what ``then`` made of the first frames, of those behind them, and so on.
+
+        Raises:
+            ConfigError: If the first frames were on another kind of device.
         """
         if not self._ready:
             self._prepare(x.device)
+        if x.device.type != self._ready:
+            problem = f"frames on {x.device.type} came to a network that was made ready for {self._ready}"
+            raise ConfigError(problem, advice="an InferenceTrunk for each kind of device")
         size = self._at_once(x.device)
+        if x.shape[2:] != self._size:
+            self._lay_out(x[:1])
 
         def part(frames: Tensor) -> Maps:
-            arranged = frames.contiguous(memory_format=torch.channels_last)  # both at once takes three times as long
             with own_precision(x.device):
-                return then(self._run(arranged.to(self.dtype), compiled=len(frames) == size))
+                return then(self._run(frames, compiled=len(frames) == size))
 
         return begin(part, torch.split(x, size or max(len(x), 1)))
 
-    def _run(self, x: Tensor, *, compiled: bool) -> Maps:
+    def _lay_out(self, frame: Tensor) -> None:
+        """Have weights laid out for maps of this size, as a compiled network takes them, before threads want them."""
+        if frame.device.type == "cpu" and len(frame):
+            with own_precision(frame.device):
+                self._run(frame, compiled=False)
+            if not self._size:
+                release()  # of weights as they were; kept for what a batch frees, it would not come back
+        self._size = frame.shape[2:]
+
+    def _run(self, frames: Tensor, *, compiled: bool) -> Maps:
+        arranged = frames.contiguous(memory_format=torch.channels_last)  # both at once takes three times as long
+        x = arranged.to(self.dtype)
         if not compiled or self._compiled is None:
             maps: Maps = self.body(x)
             return maps
         with _COMPILING:  # one thread compiles at the first call, the others wait for it
             if (x.shape, torch.get_num_threads()) not in self._compiled_for:
                 self._compiled_for.add((x.shape, torch.get_num_threads()))
-                return _frozen(self._compiled, x)
+                maps = self._compiled(x)
+                release()  # of what the compiler has made; 50 to 130 MB
+                return maps
         return self._compiled(x)
 
     def _at_once(self, device: torch.device) -> int:
         """Frames that go through the network together; 0 for all there are."""
         if device.type != "cpu":
             return self._compiled_frames
-        large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
-        few = _MORE if large and self.dtype.itemsize == 2 else _FEW
+        few = _MORE if self._large and self.dtype.itemsize == 2 else _FEW
         return min(few, self._compiled_frames or few)
 
     def _prepare(self, device: torch.device) -> None:
-        """Convert to the precision of the arithmetic where the network is now."""
-        if device.type == "cpu" and not _cpu_computes_in(self.dtype):
+        """Convert to the precision of the arithmetic where the network is now, and to what is fastest there."""
+        on_cpu = device.type == "cpu"
+        if on_cpu and not _cpu_computes_in(self.dtype):
             log.warning("this CPU has no %s arithmetic: the network runs in float32", str(self.dtype)[6:])
             self.dtype = torch.float32
-        self.to(dtype=self.dtype)
-        release()  # of the trunk, if nobody else wants it
+        if on_cpu and can_arrange():
+            arrange(self.body, self.dtype)
+        elif self.dtype.itemsize == 2:
+            for module in self.body.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.weight.data = rounded(module.weight, self.dtype)
+        self.to(self.dtype).to(memory_format=torch.channels_last)
+        release()  # of the trunk, if nobody else wants it, and of weights as they were
         if self._compiled_frames:
             self._compiled = torch.compile(self.body, dynamic=False)
-        self._ready = True
-
-
-def _frozen(compiled: Callable[[Tensor], Maps], x: Tensor) -> Maps:
-    """A call of a compiled network in which it is compiled, on a CPU with its weights as constants.
-
-    Then they are laid out for the processor once, and a convolution applies the ReLU behind it. ``freezing`` as an
-    option of torch.compile comes too late: the weights are arguments by then.
-    """
-    from torch._inductor import config  # a second's work, for those who compile
-
-    with config.patch(freezing=x.device.type == "cpu"):
-        maps = compiled(x)
-    release()  # of what the compiler has made; 50 to 130 MB
-    return maps
+        self._ready = device.type
 
 
 def _cpu_computes_in(dtype: torch.dtype) -> bool:

@@ -214,14 +214,10 @@ def test_a_damaged_video_gives_the_features_of_its_good_frames(trunk: Trunk, tmp
 
 def test_features_that_are_not_finite_fail_by_name(records: list[VideoRecord]) -> None:
     broken = Trunk("squeezenet1_1", TAPS, "none")
-    with torch.no_grad():
-        next(broken.parameters())[0] = float("nan")
+    next(broken.parameters()).mul_(1e30)  # float32 holds such maps, but not their products
     with pytest.raises(VideoError) as caught:
         extract(records[1:2], broken)
-    assert str(caught.value) == (
-        "E_NONFINITE: the features of b are not finite in "
-        "features.4/mean, features.4/max, classifier.avgpool/mean, classifier.avgpool/max"
-    )
+    assert str(caught.value) == ("E_NONFINITE: the features of b are not finite in features.4/mean, features.4/max")
     told: list[str] = []
     assert extract(records[1:], broken, failed=lambda name, error: told.append(f"{name} {error.code}")) == {}
     assert told == ["b E_NONFINITE", "c E_NONFINITE"]

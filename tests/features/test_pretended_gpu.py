@@ -49,6 +49,8 @@ def on_the_gpu(network: InferenceTrunk) -> InferenceTrunk:
             if p is not None:
                 there = torch.empty_strided(p.shape, p.stride(), dtype=p.dtype, device=GPU)
                 module._parameters[name] = torch.nn.Parameter(there, requires_grad=False)
+        for name, b in module._buffers.items():
+            module._buffers[name] = None if b is None else torch.empty_like(b, device=GPU)
     return network
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import inception_v3
 
-from fmcvqa.errors import ConfigError
+from fmcvqa.errors import ConfigError, WeightsError
 from fmcvqa.models import inference
 from fmcvqa.models.backbones import BACKBONES
 from fmcvqa.models.inference import InferenceTrunk
@@ -152,6 +152,16 @@ def test_a_compiled_network_gives_the_same_maps() -> None:
             network(frames(2, size))
         ran = {event.key for event in profile.key_averages()}
         assert "mkldnn::_convolution_pointwise" in ran and "aten::relu" not in ran  # weights arranged, ReLU within
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float) -> None:
+    trunk = Trunk("squeezenet1_1", ("features.3",), "none")
+    trunk.body.get_parameter("features.0.bias").data[1] = value
+    with pytest.raises(
+        WeightsError, match=r"^the network's weights are not finite numbers in features\.0\.bias\. Try: "
+    ):
+        InferenceTrunk(trunk)
 
 
 def test_unknown_precision() -> None:
