@@ -52,8 +52,9 @@ def arrange(body: fx.GraphModule, dtype: torch.dtype) -> None:
 class ArrangedConvolution(nn.Module):
     """A convolution of channels-last maps on a CPU, by weights in oneDNN's layout for the size of map that comes.
 
-    Which layout is best differs by size, and another takes up to nine times as long; so a map of another size has the
-    weights laid out anew, which takes as long as a frame or two.
+    Which layout is wanted differs by size and by the number of torch's threads; weights in another are laid out at each
+    call, which takes up to nine times as long. So a map of another size has them laid out anew for good, by the thread
+    that it comes in.
 
     Args:
         convolution: Whose weights are taken, in float32; left as it is.
@@ -77,6 +78,10 @@ class ArrangedConvolution(nn.Module):
         if x.shape[2:] != self._size:
             self._lay_out(x.shape)
         return _convolve(*self._arguments(x))
+
+    def forget(self) -> None:
+        """Lay weights out anew for the next map, whatever its size."""
+        self._size = torch.Size()
 
     def _arguments(self, x: Tensor) -> tuple[Any, ...]:
         return (x, self._weight, self._bias, *self._where, self._groups, self.then)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from fmcvqa.errors import ConfigError, WeightsError
 from fmcvqa.memory import release
-from fmcvqa.models.arranged import arrange, can_arrange
+from fmcvqa.models.arranged import ArrangedConvolution, arrange, can_arrange
 from fmcvqa.models.folding import folded
 from fmcvqa.models.rounding import rounded
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.precision import own_precision
-from fmcvqa.threads import begin
+from fmcvqa.threads import begin, in_threads
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class InferenceTrunk(nn.Module):
         self._large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
         self._compiled_frames, self._ready = compiled_frames, ""  # the kind of device it is ready for
         self._compiled: Callable[[Tensor], Maps] | None = None
-        self._size = torch.Size()  # that weights are laid out for
+        self._size, self._parts = torch.Size(), 0  # of frames and of batches that weights are laid out for
         self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
 
     def forward(self, x: Tensor) -> Maps:
@@ -101,23 +101,33 @@ class InferenceTrunk(nn.Module):
             problem = f"frames on {x.device.type} came to a network that was made ready for {self._ready}"
             raise ConfigError(problem, advice="an InferenceTrunk for each kind of device")
         size = self._at_once(x.device)
-        if x.shape[2:] != self._size:
-            self._lay_out(x[:1])
+        parts = torch.split(x, size or max(len(x), 1))
+        if x.device.type == "cpu" and (x.shape[2:] != self._size or len(parts) > self._parts):
+            self._lay_out(parts)
 
         def part(frames: Tensor) -> Maps:
             with own_precision(x.device):
                 return then(self._run(frames, compiled=len(frames) == size))
 
-        return begin(part, torch.split(x, size or max(len(x), 1)))
+        return begin(part, parts)
 
-    def _lay_out(self, frame: Tensor) -> None:
-        """Have weights laid out for maps of this size, as a compiled network takes them, before threads want them."""
-        if frame.device.type == "cpu" and len(frame):
+    def _lay_out(self, parts: Sequence[Tensor]) -> None:
+        """Have weights laid out for maps of this size and for threads as of this batch, which both decide.
+
+        The end of a video has fewer parts, and threads of its own number; for that alone nothing is laid out anew.
+        """
+
+        def one(frame: Tensor) -> None:
             with own_precision(frame.device):
                 self._run(frame, compiled=False)
-            if not self._size:
-                release()  # of weights as they were; kept for what a batch frees, it would not come back
-        self._size = frame.shape[2:]
+
+        for module in self.body.modules():
+            if isinstance(module, ArrangedConvolution):
+                module.forget()
+        in_threads(one, [part[:1] for part in parts])
+        if not self._parts:
+            release()  # of weights as they were; kept for what a batch frees, it would not come back
+        self._size, self._parts = parts[0].shape[2:], len(parts)
 
     def _run(self, frames: Tensor, *, compiled: bool) -> Maps:
         arranged = frames.contiguous(memory_format=torch.channels_last)  # both at once takes three times as long

@@ -109,3 +109,29 @@ def test_the_whole_network_stays_below_one_and_a_half_gigabytes_and_a_little_mor
     figure(f"{peak.resident / 1e9 * 2**20:.2f} GB")
     assert peak.frames == 50
     assert peak.resident < limit * 1e9 / 2**20, peak
+
+
+LARGEST = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+sys.exit(code)
+"""
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_no_process_of_the_command_takes_one_and_a_half_gigabytes_at_1080p(
+    precision: str, compiled: bool, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    moving(tmp_path / "clip.mp4", 50, (1920, 1080))
+    (tmp_path / "labels.csv").write_text("path,mos\nclip.mp4,3.0\n")
+    words = [sys.executable, "-c", LARGEST, sys.executable, "-m", "fmcvqa", "extract", "data=csv"]
+    words += [f"data.labels={tmp_path / 'labels.csv'}", "model.weights=none", f"recipe.precision={precision}"]
+    words += [f"paths.cache={tmp_path / 'cache'}", f"paths.outputs={tmp_path / 'out'}", f"loader.compiled={compiled}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=3000)
+    assert done.returncode == 0, done.stderr
+    peak = float(done.stdout)
+    figure(f"{peak / 1e9 * 2**20:.2f} GB")
+    assert peak < 1.5e9 / 2**20

@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models import inception_v3
 
 from fmcvqa.errors import ConfigError, WeightsError
-from fmcvqa.models import inference
+from fmcvqa.models import arranged, inference
 from fmcvqa.models.backbones import BACKBONES
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
@@ -152,6 +152,31 @@ def test_a_compiled_network_gives_the_same_maps() -> None:
             network(frames(2, size))
         ran = {event.key for event in profile.key_averages()}
         assert "mkldnn::_convolution_pointwise" in ran and "aten::relu" not in ran  # weights arranged, ReLU within
+
+
+def test_weights_are_laid_out_for_whole_batches_of_a_size_and_not_for_the_end_of_a_video(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    laid: list[list[int]] = []
+
+    class Counted:
+        """oneDNN's operations, which notes whose weights are laid out."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(torch.ops.mkldnn, name)
+
+        def _reorder_convolution_weight(self, weight: torch.Tensor, *options: Any) -> torch.Tensor:
+            laid.append(list(weight.shape))
+            made: torch.Tensor = torch.ops.mkldnn._reorder_convolution_weight(weight, *options)
+            return made
+
+    monkeypatch.setattr(arranged, "_MKLDNN", Counted())
+    trunk = Trunk("squeezenet1_1", ("features.3",), "none")
+    network, convolutions = InferenceTrunk(trunk), 4
+    for n, size, expected in ((1, 40, 1), (9, 40, 1), (2, 40, 0), (9, 40, 0), (9, 56, 1), (9, 40, 1)):
+        laid.clear()
+        assert difference(network(frames(n, size)), trunk(frames(n, size))) < 5e-6
+        assert len(laid) == expected * convolutions, (n, size)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
