@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -38,7 +39,14 @@ def gathered(items: list[T]) -> list[T]:
         return items
     parts: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(parts, items)
+    atexit.unregister(_leave)
+    atexit.register(_leave)  # while its threads can still be waited for; Lightning does so for NCCL only
     return [item for part in parts for item in part]
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def speaks() -> bool:
