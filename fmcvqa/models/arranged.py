@@ -53,8 +53,8 @@ class ArrangedConvolution(nn.Module):
     """A convolution of channels-last maps on a CPU, by weights in oneDNN's layout for the size of map that comes.
 
     Which layout is wanted differs by size and by the number of torch's threads; weights in another are laid out at each
-    call, which takes up to nine times as long. So a map of another size has them laid out anew for good, by the thread
-    that it comes in.
+    call, which may take longer than the convolution. So a map of another size has them laid out anew for good, by the
+    thread that it comes in.
 
     Args:
         convolution: Whose weights are taken, in float32; left as it is.

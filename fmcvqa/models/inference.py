@@ -58,13 +58,15 @@ class InferenceTrunk(nn.Module):
         self.precision, self.dtype = precision, PRECISIONS[precision]
         self.body = folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         release()  # graphs refer back to themselves, and so keep the weights of each step before
-        for name, weight in self.body.named_parameters():
+        # As they came, and as folding made them of a variance below 0.
+        for name, weight in (*trunk.named_parameters(), *trunk.named_buffers(), *self.body.named_parameters()):
             if not weight.isfinite().all():
                 advice = "the checkpoint of another epoch, or the file once more from where it came"
                 raise WeightsError(f"the network's weights are not finite numbers in {name}", advice=advice)
         self._large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
         self._compiled_frames, self._ready = compiled_frames, ""  # the kind of device it is ready for
         self._compiled: Callable[[Tensor], Maps] | None = None
+        self._arranged = False
         self._size, self._parts = torch.Size(), 0  # of frames and of batches that weights are laid out for
         self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
 
@@ -102,7 +104,7 @@ class InferenceTrunk(nn.Module):
             raise ConfigError(problem, advice="an InferenceTrunk for each kind of device")
         size = self._at_once(x.device)
         parts = torch.split(x, size or max(len(x), 1))
-        if x.device.type == "cpu" and (x.shape[2:] != self._size or len(parts) > self._parts):
+        if self._arranged and (x.shape[2:] != self._size or len(parts) > self._parts):
             self._lay_out(parts)
 
         def part(frames: Tensor) -> Maps:
@@ -156,7 +158,8 @@ class InferenceTrunk(nn.Module):
         if on_cpu and not _cpu_computes_in(self.dtype):
             log.warning("this CPU has no %s arithmetic: the network runs in float32", str(self.dtype)[6:])
             self.dtype = torch.float32
-        if on_cpu and can_arrange():
+        self._arranged = on_cpu and can_arrange()
+        if self._arranged:
             arrange(self.body, self.dtype)
         elif self.dtype.itemsize == 2:
             for module in self.body.modules():

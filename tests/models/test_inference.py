@@ -183,9 +183,12 @@ def test_weights_are_laid_out_for_whole_batches_of_a_size_and_not_for_the_end_of
 def test_weights_that_are_no_numbers_are_refused(value: float) -> None:
     trunk = Trunk("squeezenet1_1", ("features.3",), "none")
     trunk.body.get_parameter("features.0.bias").data[1] = value
-    with pytest.raises(
-        WeightsError, match=r"^the network's weights are not finite numbers in features\.0\.bias\. Try: "
-    ):
+    problem = "the network's weights are not finite numbers in body."
+    with pytest.raises(WeightsError, match=rf"^{problem}features\.0\.bias\. Try: "):
+        InferenceTrunk(trunk)
+    trunk = Trunk("inception_v3", ("Mixed_5b",), "none")
+    trunk.body.get_parameter("Mixed_5b.branch_pool.bn.bias").data[1] = value  # added behind the pooling
+    with pytest.raises(WeightsError, match=rf"^{problem}Mixed_5b\.branch_pool\.bn\.bias\. Try: "):
         InferenceTrunk(trunk)
 
 
