@@ -52,9 +52,9 @@ def arrange(body: fx.GraphModule, dtype: torch.dtype) -> None:
 class ArrangedConvolution(nn.Module):
     """A convolution of channels-last maps on a CPU, by weights in oneDNN's layout for the size of map that comes.
 
-    Which layout is wanted differs by size and by the number of torch's threads; weights in another are laid out at each
-    call, which may take longer than the convolution. So a map of another size has them laid out anew for good, by the
-    thread that it comes in.
+    Which layout is wanted differs by size, by the number of torch's threads and, with AMX, by that of the maps; weights
+    in another are laid out at each call, which may take longer than the convolution. So a map of another size has them
+    laid out anew for good, by the thread that it comes in.
 
     Args:
         convolution: Whose weights are taken, in float32; left as it is.
@@ -65,7 +65,7 @@ class ArrangedConvolution(nn.Module):
         super().__init__()
         self.then = "none"
         self._where = [list(convolution.padding), list(convolution.stride), list(convolution.dilation)]
-        self._groups, self._size = convolution.groups, torch.Size()
+        self._groups, self._size, self._maps = convolution.groups, torch.Size(), 1
         weight = convolution.weight.detach()  # no parameter: torch's own conversions and moves know no layouts
         self._weight = weight if dtype == torch.float32 else rounded(weight, dtype)
         self._bias = None if convolution.bias is None else convolution.bias.detach()
@@ -76,23 +76,23 @@ class ArrangedConvolution(nn.Module):
             made: Tensor = torch.ops.fmcvqa.convolution(*self._arguments(x))
             return made
         if x.shape[2:] != self._size:
-            self._lay_out(x.shape)
+            self._lay_out(x)
         return _convolve(*self._arguments(x))
 
-    def forget(self) -> None:
-        """Lay weights out anew for the next map, whatever its size."""
-        self._size = torch.Size()
+    def expect(self, maps: int) -> None:
+        """Lay weights out anew when the next map comes, whatever its size, for so many of it at once."""
+        self._size, self._maps = torch.Size(), maps
 
     def _arguments(self, x: Tensor) -> tuple[Any, ...]:
         return (x, self._weight, self._bias, *self._where, self._groups, self.then)
 
-    def _lay_out(self, shape: torch.Size) -> None:
+    def _lay_out(self, x: Tensor) -> None:
         with _ARRANGING:  # others may compute meanwhile: any layout is right
-            if shape[2:] != self._size:
+            if x.shape[2:] != self._size:
                 weight = self._weight.to_dense() if self._weight.is_mkldnn else self._weight
-                options = (*self._where, self._groups, list(shape))
+                options = (*self._where, self._groups, [self._maps, *x.shape[1:]])
                 self._weight = _MKLDNN._reorder_convolution_weight(weight, *options)
-                self._size = shape[2:]
+                self._size = x.shape[2:]
 
 
 def _is_relu(body: fx.GraphModule, node: fx.Node) -> bool:

@@ -67,7 +67,7 @@ class InferenceTrunk(nn.Module):
         self._compiled_frames, self._ready = compiled_frames, ""  # the kind of device it is ready for
         self._compiled: Callable[[Tensor], Maps] | None = None
         self._arranged = False
-        self._size, self._parts = torch.Size(), 0  # of frames and of batches that weights are laid out for
+        self._size, self._frames = torch.Size(), 0  # of frames and of batches that weights are laid out for
         self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
 
     def forward(self, x: Tensor) -> Maps:
@@ -104,7 +104,7 @@ class InferenceTrunk(nn.Module):
             raise ConfigError(problem, advice="an InferenceTrunk for each kind of device")
         size = self._at_once(x.device)
         parts = torch.split(x, size or max(len(x), 1))
-        if self._arranged and (x.shape[2:] != self._size or len(parts) > self._parts):
+        if self._arranged and (x.shape[2:] != self._size or len(x) > self._frames):
             self._lay_out(parts)
 
         def part(frames: Tensor) -> Maps:
@@ -114,9 +114,9 @@ class InferenceTrunk(nn.Module):
         return begin(part, parts)
 
     def _lay_out(self, parts: Sequence[Tensor]) -> None:
-        """Have weights laid out for maps of this size and for threads as of this batch, which both decide.
+        """Have weights laid out for maps and threads as of this batch: their size and both numbers decide.
 
-        The end of a video has fewer parts, and threads of its own number; for that alone nothing is laid out anew.
+        The end of a video has fewer of both; for that alone nothing is laid out anew.
         """
 
         def one(frame: Tensor) -> None:
@@ -125,11 +125,11 @@ class InferenceTrunk(nn.Module):
 
         for module in self.body.modules():
             if isinstance(module, ArrangedConvolution):
-                module.forget()
+                module.expect(len(parts[0]))
         in_threads(one, [part[:1] for part in parts])
-        if not self._parts:
+        if not self._frames:
             release()  # of weights as they were; kept for what a batch frees, it would not come back
-        self._size, self._parts = parts[0].shape[2:], len(parts)
+        self._size, self._frames = parts[0].shape[2:], sum(len(part) for part in parts)
 
     def _run(self, frames: Tensor, *, compiled: bool) -> Maps:
         arranged = frames.contiguous(memory_format=torch.channels_last)  # both at once takes three times as long

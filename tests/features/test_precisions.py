@@ -1,4 +1,4 @@
-"""Pooled features of InceptionV3 in both precisions, plain and compiled, on CPU and GPU, against the slow way."""
+"""Pooled features of InceptionV3 in every precision, plain and compiled, on CPU and GPU, against the slow way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 
 TAPS = ("Mixed_5b", "Mixed_5c", "avgpool")
-WITHIN = {"32-true": 1e-5, "bf16-mixed": 1.5e-2}  # of a block's largest value
+WITHIN = {"32-true": 1e-5, "bf16-mixed": 1.5e-2, "16-mixed": 2e-3}  # of a block's largest value
 DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
 Blocks = dict[tuple[str, str], Any]
 
