@@ -39,8 +39,8 @@ from fmcvqa.data.records import VideoRecord
 from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.streaming import extract_features
+from fmcvqa.files import write_atomic
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.sealed import write_atomic
 
 GENUINE = (
     "clips/bikes.mp4",

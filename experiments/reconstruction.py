@@ -40,8 +40,8 @@ from fmcvqa.data.images import TID2013DataModule
 from fmcvqa.data.labels import TID2013
 from fmcvqa.data.photos import Crop
 from fmcvqa.data.records import ImageRecord
+from fmcvqa.files import write_atomic
 from fmcvqa.models.iqa import IQARegressor
-from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks.finetune import OF_MODEL, weight_averaging
 
 OFFSETS = {  # top, left; found by matching TID2013's references with the photographs

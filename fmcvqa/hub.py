@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fmcvqa.errors import ConfigError, ModelFileError
+from fmcvqa.files import write_atomic
 from fmcvqa.modelcard import describe
 from fmcvqa.modelfile import SUFFIX, read_model_file
-from fmcvqa.sealed import write_atomic
 
 SCHEME = "hf://"
 MODEL_NAME = f"model{SUFFIX}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from fmcvqa.files import write_atomic
 
 Arrays = dict[str, npt.NDArray[Any]]
 _FIELD = "fmcvqa"  # the one metadata field
@@ -35,31 +36,6 @@ def digest(array: npt.NDArray[Any]) -> str:
     array = np.asarray(array, order="C")
     head = f"{array.dtype.str}{list(array.shape)}".encode()
     return hashlib.sha256(head + array.data.tobytes()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) over a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself must survive a power cut
-    finally:
-        os.close(folder)
 
 
 def write_sealed(path: Path, arrays: Mapping[str, npt.NDArray[Any]], record: Mapping[str, Any]) -> None:

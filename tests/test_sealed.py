@@ -4,7 +4,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from fmcvqa.sealed import DamagedError, read_sealed, write_atomic, write_sealed
+from fmcvqa.files import write_atomic
+from fmcvqa.sealed import DamagedError, read_sealed, write_sealed
 
 ARRAYS = {"a/mean": np.arange(20, dtype=np.float32), "b": np.ones((2, 3)), "scalar": np.array(3)}
 
@@ -51,7 +52,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypa
     def refuse(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fmcvqa.sealed.os.fsync", refuse)
+    monkeypatch.setattr("fmcvqa.files.os.fsync", refuse)
     with pytest.raises(OSError, match="No space left"):
         write_atomic(tmp_path / "x", b"new")
     assert (tmp_path / "x").read_bytes() == b"old"

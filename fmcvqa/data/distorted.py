@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from fmcvqa.data.distortions import DISTORTIONS, LEVELS, distort, psnr, unknown_numbers
-from fmcvqa.data.distortions.base import Pixels
 from fmcvqa.data.filling import FileJob, Manifest, Settings, fill
 from fmcvqa.data.labels.tid2013 import read_labels
 from fmcvqa.data.photos import Crop, photographs
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.errors import DatasetError
-from fmcvqa.sealed import write_atomic
+from fmcvqa.files import write_atomic
 
 MANIFEST, LABELS, MEASURED, PHOTOS = "distorted.json", "mos_with_names.txt", "distortions.csv", "photos.csv"
 VERSION = 1  # raised when the same settings give other files

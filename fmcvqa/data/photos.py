@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from fmcvqa.data.distortions.base import Pixels
 from fmcvqa.data.labels.table import CSVTable
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.errors import DatasetError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})

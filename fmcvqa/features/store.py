@@ -23,7 +23,8 @@ from fmcvqa.errors import Damage, StoreError
 from fmcvqa.features.claims import Claims
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
-from fmcvqa.sealed import DamagedError, file_digest, read_sealed, write_atomic, write_sealed
+from fmcvqa.files import file_digest, write_atomic
+from fmcvqa.sealed import DamagedError, read_sealed, write_sealed
 
 Blocks = Mapping[tuple[str, str], npt.NDArray[np.float32]]
 

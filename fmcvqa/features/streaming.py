@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -21,6 +20,7 @@ from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, VideoError
 from fmcvqa.features.extractor import GramExtractor, OnFrames, PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.files import file_state
 from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.memory import kept_memory
 from fmcvqa.models.inference import InferenceTrunk
@@ -105,13 +105,13 @@ def extract_features(
     paths, read = {record.id: record.path for record in records}, dict[str, tuple[int, ...]]()
 
     def on_accept(video_id: str) -> bool:
-        read[video_id] = _state(paths[video_id])
+        read[video_id] = file_state(paths[video_id])
         return accept is None or accept(video_id)
 
     def on_done(pooled: PooledFeatures) -> None:
         try:
             pooled.check_finite()
-            if _state(path := paths[pooled.video_id]) != read[pooled.video_id]:
+            if file_state(path := paths[pooled.video_id]) != read[pooled.video_id]:
                 problem = f"the file {path} changed while it was read"
                 raise VideoError("E_CHANGED", problem, advice="the same command when nothing writes to it")
         except VideoError as error:
@@ -159,15 +159,6 @@ def extract_features(
             warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
             warnings.filterwarnings("ignore", message="predict returned None")  # until a video's last chunk
             engine.predict(extractor, datamodule=frames, return_predictions=False)
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content; empty for one that is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmcvqa.sealed import write_atomic
+from fmcvqa.files import write_atomic
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

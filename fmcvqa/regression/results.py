@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fmcvqa.errors import FmcvqaError
+from fmcvqa.files import write_atomic
 from fmcvqa.regression.evaluate import Evaluation
 from fmcvqa.regression.splits import write_splits
-from fmcvqa.sealed import write_atomic
 
 FILE_NAME = "result.json"
 SPLITS_NAME = "splits.json"

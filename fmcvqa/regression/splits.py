@@ -16,8 +16,8 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, Shuffl
 
 from fmcvqa.errors import FeatureError
 from fmcvqa.features.matrix import FeatureMatrix
+from fmcvqa.files import write_atomic
 from fmcvqa.regression.scaling import Rows
-from fmcvqa.sealed import write_atomic
 
 FORMAT = "fmcvqa-splits-1"
 _NAMED = 5

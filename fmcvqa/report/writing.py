@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmcvqa.errors import ConfigError
+from fmcvqa.files import write_atomic
 from fmcvqa.report.cross import build_cross_table, cross_csv, cross_markdown, cross_text
 from fmcvqa.report.differences import differences_csv, from_best
 from fmcvqa.report.figures import heatmap_png, scatter_png, splits_png
@@ -15,7 +16,6 @@ from fmcvqa.report.page import FindVideos, report_page
 from fmcvqa.report.results import CellResult, find_results
 from fmcvqa.report.sections import Section, cells_section, direction_section
 from fmcvqa.report.tables import CellTable, build_table, table_csv, table_markdown, table_text
-from fmcvqa.sealed import write_atomic
 
 PAGE = "report.html"
 

@@ -215,19 +215,15 @@ def _typed(path: Path) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows of a CSV file, a column of numbers as numbers and None where it is empty."""
     with path.open(newline="", encoding="utf-8") as file:
         columns, *rows = list(csv.reader(file))
-    numbers = [all(_is_number(row[i]) for row in rows if row[i]) for i in range(len(columns))]
-    return columns, [
-        [(float(text) if number else text) if text else None for text, number in zip(row, numbers, strict=True)]
-        for row in rows
-    ]
+    typed = [_values(column) for column in zip(*rows, strict=True)]
+    return columns, [list(row) for row in zip(*typed, strict=True)]
 
 
-def _is_number(text: str) -> bool:
+def _values(cells: Sequence[str]) -> list[Any]:
     try:
-        float(text)
+        return [float(text) if text else None for text in cells]
     except ValueError:
-        return False
-    return True
+        return [text or None for text in cells]
 
 
 def _digest(value: Any) -> str:

@@ -22,8 +22,8 @@ from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.store import FeatureStore
 from fmcvqa.features.streaming import extract_features
+from fmcvqa.files import write_atomic
 from fmcvqa.hub import local_weights
-from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.networks import AskedNetwork
 from fmcvqa.tasks.sharding import gathered, shard_of, speaks

@@ -23,8 +23,8 @@ from omegaconf import DictConfig
 from fmcvqa import __version__
 from fmcvqa.data.images import TID2013DataModule
 from fmcvqa.errors import ConfigError
+from fmcvqa.files import write_atomic
 from fmcvqa.models.iqa import IQARegressor
-from fmcvqa.sealed import write_atomic
 from fmcvqa.tasks.history import History, TrackerLogger
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.ranks import one_job

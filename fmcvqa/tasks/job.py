@@ -82,7 +82,10 @@ def keep_to(cores: int | None) -> None:
 
 
 def rank_arguments(command: str) -> list[str]:
-    """What Lightning starts the other ranks of this job with (``trainer.devices`` above 1): the job as a single run."""
+    """What Lightning starts the other ranks of this job with (``trainer.devices`` above 1): the job as a single run.
+
+    It repeats ``sys.argv``, which by now has lost the command and in a multirun names all jobs.
+    """
     experiment = os.environ.get(EXPERIMENT)
     script = Path(__file__).parents[1] / "__main__.py"
     return [str(script), command, *([experiment] if experiment else []), *HydraConfig.get().overrides.task]

@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fmcvqa.errors import EXIT_OK, FmcvqaError, SomeFailedError
-from fmcvqa.sealed import write_atomic
+from fmcvqa.files import write_atomic
 from fmcvqa.tasks.redaction import hidden
 
 STATUS = "job.json"

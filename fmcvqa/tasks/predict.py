@@ -12,11 +12,11 @@ from typing import Any, get_args
 
 from fmcvqa.data.decoding import OnDamage, make_decoder
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
+from fmcvqa.files import file_digest, write_atomic
 from fmcvqa.hub import local_model
 from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.report.clips import clips_page
-from fmcvqa.sealed import file_digest, write_atomic
 from fmcvqa.tasks.clips import Clip, find_clips
 from fmcvqa.tasks.rows import comma_separated, table
 from fmcvqa.tasks.scorefile import ScoreFile

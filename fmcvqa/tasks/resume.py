@@ -20,7 +20,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
 from fmcvqa.errors import EXIT_TERMINATED
-from fmcvqa.sealed import write_atomic
+from fmcvqa.files import write_atomic
 
 
 class Resumable(Callback):

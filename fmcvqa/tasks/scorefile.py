@@ -16,8 +16,8 @@ from typing import Any
 from fmcvqa.data.decoding import OnDamage
 from fmcvqa.errors import ConfigError, FmcvqaError
 from fmcvqa.features.store import SourceStamp
+from fmcvqa.files import write_atomic
 from fmcvqa.prediction import Prediction
-from fmcvqa.sealed import write_atomic
 
 Row = dict[str, Any]
 _BEGINNING = b'{"path": '

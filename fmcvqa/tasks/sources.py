@@ -18,7 +18,7 @@ from fmcvqa.data.records import VideoDataset
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.matrix import MATRIX_BLOCK, FeatureMatrix, fused
 from fmcvqa.features.matrixfile import NonFinite, read_matrix
-from fmcvqa.sealed import file_digest
+from fmcvqa.files import file_digest
 
 if TYPE_CHECKING:
     from fmcvqa.features.recipe import FeatureRecipe

@@ -14,9 +14,9 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from fmcvqa.files import file_digest
 from fmcvqa.regression.results import FILE_NAME, build_result, read_result, write_result, write_splits_beside
 from fmcvqa.report.writing import write_report
-from fmcvqa.sealed import file_digest
 from fmcvqa.tasks import multirun
 from fmcvqa.tasks.dashboard import track_cell, track_sweep
 from fmcvqa.tasks.inputs import Inputs, cell_of, open_inputs

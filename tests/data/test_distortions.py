@@ -8,9 +8,10 @@ import pytest
 from scipy import ndimage
 
 from fmcvqa.data.distortions import DISTORTIONS, LEVELS, NOMINAL, distort, psnr
-from fmcvqa.data.distortions.base import fitted, to_pixels
+from fmcvqa.data.distortions.base import fitted
 from fmcvqa.data.distortions.coding import decoded, encoded
 from fmcvqa.data.distortions.noise import LUMA, TO_RGB
+from fmcvqa.data.pixels import to_pixels
 from fmcvqa.data.synthetic.scenes import Scene
 from fmcvqa.errors import ConfigError
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from fmcvqa.features.claims import Claims
-from fmcvqa.sealed import write_atomic
+from fmcvqa.files import write_atomic
 
 
 def main(folder: Path, count: int, seconds: float) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmcvqa import sealed
+from fmcvqa import files
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import StoreError
 from fmcvqa.features.recipe import FeatureRecipe
@@ -193,7 +193,7 @@ def test_a_disk_that_refuses_at_any_step(number: int, at: str, tmp_path: Path, m
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        steps = {"open": (Path, "open"), "fsync": (sealed.os, "fsync"), "replace": (Path, "replace")}
+        steps = {"open": (Path, "open"), "fsync": (files.os, "fsync"), "replace": (Path, "replace")}
         patched.setattr(*steps[at], refuse)
         patched.setattr("fmcvqa.features.store.SourceStamp.of", lambda path: SourceStamp(4, 0, "00"))
         with pytest.raises(StoreError, match=os.strerror(number)):

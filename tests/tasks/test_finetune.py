@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from noisy import config
 from fmcvqa import configs
 from fmcvqa.errors import ConfigError, DatasetError
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.tasks import finetune, ranks
+from fmcvqa.tasks import finetune, job, ranks
 
 
 @pytest.fixture(autouse=True)
@@ -123,22 +122,21 @@ def test_no_epoch_no_result(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_more_devices_are_started_by_this_jobs_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mine.yaml").touch()
-    hydra = SimpleNamespace(
-        job=SimpleNamespace(config_name="mine"),
-        runtime=SimpleNamespace(config_sources=[SimpleNamespace(path=""), SimpleNamespace(path=str(tmp_path))]),
-        overrides=SimpleNamespace(task=["training=strong", "seed=1"]),
-    )
-    monkeypatch.setattr(ranks, "HydraConfig", SimpleNamespace(initialized=lambda: True, get=lambda: hydra))
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/bin/fmcvqa", raising=False)
-    monkeypatch.setattr(sys, "argv", ["fmcvqa", "seed=0,1"])
+def test_more_devices_are_started_by_this_jobs_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    hydra = SimpleNamespace(overrides=SimpleNamespace(task=["training=strong", "seed=1"]))
+    monkeypatch.setattr(job, "HydraConfig", SimpleNamespace(get=lambda: hydra))
+    script = str(Path(job.__file__).parents[1] / "__main__.py")
+    monkeypatch.setenv(job.EXPERIMENT, "mine.yaml")
+    assert job.rank_arguments("finetune") == [script, "finetune", "mine.yaml", "training=strong", "seed=1"]
+    monkeypatch.delenv(job.EXPERIMENT)
+    assert job.rank_arguments("extract") == [script, "extract", "training=strong", "seed=1"]
+
+
+def test_ranks_leave_nothing_to_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_PORT", "1")
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with ranks.one_job():
-        assert sys.argv == ["/bin/fmcvqa", "finetune", str(tmp_path / "mine.yaml"), "training=strong", "seed=1"]
         os.environ.update(LOCAL_RANK="0", MASTER_PORT="2")
-    assert sys.argv == ["fmcvqa", "seed=0,1"]
     assert "LOCAL_RANK" not in os.environ and os.environ["MASTER_PORT"] == "1"
 
 

@@ -20,6 +20,7 @@ from fmcvqa.data.decoding.base import Frame
 from fmcvqa.data.decoding.opening import opened
 from fmcvqa.data.decoding.pyav import to_rgb
 from fmcvqa.data.decoding.reading import display_matrix, is_exact
+from fmcvqa.files import file_state
 
 _EIGHT_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _ROTATIONS = {(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)}  # and no mirror
@@ -59,16 +60,17 @@ def look(path: str | Path, kinds: Kinds, *, max_pixels: int, max_frames: int) ->
         VideoError: If the file cannot be opened as a video, or is larger than the limits allow.
     """
     try:
-        status = Path(path).stat()
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         str(path).encode()
-    except (OSError, ValueError):
-        return Plain(0, 0)  # PyAV says why, or reads it
-    return _look(Path(path).absolute(), stamp, kinds, max_pixels, max_frames)
+    except UnicodeEncodeError:
+        return Plain(0, 0)
+    state = file_state(Path(path))
+    if not state:
+        return Plain(0, 0)  # PyAV says why
+    return _look(Path(path).absolute(), state, kinds, max_pixels, max_frames)
 
 
 @lru_cache(maxsize=8)
-def _look(path: Path, stamp: tuple[int, ...], kinds: Kinds, max_pixels: int, max_frames: int) -> Plain:
+def _look(path: Path, state: tuple[int, ...], kinds: Kinds, max_pixels: int, max_frames: int) -> Plain:
     """Reads all packets and decodes one frame with PyAV, 5-70 ms (ECOSYSTEM, "Decoding")."""
     with opened(path, max_pixels=max_pixels, max_frames=max_frames) as (container, stream):
         context = stream.codec_context

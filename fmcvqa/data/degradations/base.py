@@ -9,11 +9,12 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from fmcvqa.data.pixels import Pixels
+
 STRENGTHS = (1, 2, 3, 4, 5)
 LINES = 540
 """Short side for which lengths in pixels are stated; they grow with the frame."""
 
-Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
 
 
@@ -63,8 +64,3 @@ class Degradation:
     def at(self, strength: Values) -> Values:
         """The values of strengths in [0, 5], by linear interpolation; strength 0 is none at all."""
         return np.interp(strength, (0, *STRENGTHS), (self.none, *self.values))
-
-
-def to_pixels(values: npt.NDArray[np.floating]) -> Pixels:
-    """Values rounded and clipped to 0-255."""
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fmcvqa.data.degradations import motion, picture
-from fmcvqa.data.degradations.base import Degradation, Pixels, Shape, Values
+from fmcvqa.data.degradations.base import Degradation, Shape, Values
 from fmcvqa.data.degradations.ladders import STORED_QP, encode
+from fmcvqa.data.pixels import Pixels
 
 SINGLE = {
     kind.name: kind

@@ -12,7 +12,8 @@ from typing import cast
 import av
 from av.video.stream import VideoStream
 
-from fmcvqa.data.degradations.base import Pixels, Shape, Values
+from fmcvqa.data.degradations.base import Shape, Values
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.data.synthetic.clips import ASSEMBLY
 from fmcvqa.errors import ConfigError
 

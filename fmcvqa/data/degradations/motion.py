@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from fmcvqa.data.degradations.base import LINES, Pixels, Shape, Values, to_pixels
+from fmcvqa.data.degradations.base import LINES, Shape, Values
+from fmcvqa.data.pixels import Pixels, to_pixels
 
 FEWEST_FRAMES = 12  # below that, five shares of frozen frames are no longer five different numbers
 _FREEZE_SECONDS = 0.2

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from fmcvqa.data.degradations.base import Pixels, Shape, Values, to_pixels
+from fmcvqa.data.degradations.base import Shape, Values
+from fmcvqa.data.pixels import Pixels, to_pixels
 
 _LEAST_SCALE = 1 / 3  # a Gaussian far narrower than a pixel would change nothing in small frames
 

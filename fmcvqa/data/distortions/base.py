@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
+from fmcvqa.data.pixels import Pixels, to_pixels
+
 LEVELS = (1, 2, 3, 4, 5)
 NOMINAL = (33.0, 30.0, 27.0, 24.0, 21.0)
 """PSNR in dB of TID2013's levels 1 to 5, for the types whose strength is fitted to each image."""
 TOLERANCE = 0.05
 """Difference from the nominal PSNR in dB at which a fit ends."""
 
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 At = Callable[[float], Pixels]
 Prepare = Callable[[Pixels, np.random.Generator], At]
@@ -95,11 +96,6 @@ def fitted(image: Pixels, at: At, target: float, bounds: tuple[float, float]) ->
     if miss(low) * miss(high) < 0:
         brentq(miss, low, high, maxiter=_EVALUATIONS, disp=False)
     return min(tried.values(), key=lambda one: abs(min(one.psnr, _BEYOND) - target))
-
-
-def to_pixels(values: npt.NDArray[np.floating]) -> Pixels:
-    """Values rounded and clipped to 0-255."""
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
 def scaled(image: Pixels, pattern: Floats) -> At:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import fft
 
-from fmcvqa.data.distortions.base import At, Floats, Pixels, normal, to_pixels
+from fmcvqa.data.distortions.base import At, Floats, normal
 from fmcvqa.data.distortions.noise import TO_RGB
+from fmcvqa.data.pixels import Pixels, to_pixels
 
 _STEP_OVER_NOISE = 4.0  # where a coder of noisy images works best, see lossy_noisy
 _SENT_QUALITY, _RESTART = 90, 8  # JPEG that is sent: quality, and blocks between restart markers

@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from fmcvqa.data.distortions.base import At, Pixels, to_pixels
+from fmcvqa.data.distortions.base import At
 from fmcvqa.data.distortions.noise import LUMA
+from fmcvqa.data.pixels import Pixels, to_pixels
 
 _MOST_COLOURS = 256  # of a palette image
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from fmcvqa.data.distortions import coding, colour, noise, structure
-from fmcvqa.data.distortions.base import LEVELS, NOMINAL, Distorted, Distortion, Pixels, fitted, psnr
+from fmcvqa.data.distortions.base import LEVELS, NOMINAL, Distorted, Distortion, fitted, psnr
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.errors import ConfigError
 
 _SHARE = (1e-4, 0.9)

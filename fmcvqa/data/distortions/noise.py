@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from fmcvqa.data.distortions.base import At, Floats, Pixels, normal, scaled, to_pixels
+from fmcvqa.data.distortions.base import At, Floats, normal, scaled
+from fmcvqa.data.pixels import Pixels, to_pixels
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)

@@ -11,7 +11,8 @@ from av import VideoFormat, VideoFrame
 from av.filter import Graph
 from scipy import ndimage
 
-from fmcvqa.data.distortions.base import At, Floats, Pixels, normal, to_pixels
+from fmcvqa.data.distortions.base import At, Floats, normal
+from fmcvqa.data.pixels import Pixels, to_pixels
 
 _AREA = 384 * 512  # pixels of TID2013's images, which counts and sides of patches and blocks are stated for
 _PATCH, _REACH = 15, 8

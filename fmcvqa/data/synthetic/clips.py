@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.data.synthetic.mos import SEVERITIES
 from fmcvqa.data.synthetic.scenes import Scene
-from fmcvqa.data.synthetic.textures import Pixels
 
 _BLUR, _NOISE, _COMPRESSION, _SHAKE = range(len(SEVERITIES))
 _COURSES = ("steady", "rising", "falling", "episode")

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.data.synthetic import textures
-from fmcvqa.data.synthetic.textures import Pixels
 
 KINDS = ("leaves", "street", "page", "people", "hills")
 _LUMA_MEAN, _LUMA_SPREAD = 120.0, 48.0  # grey levels of a well exposed picture

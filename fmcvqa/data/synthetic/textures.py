@@ -9,7 +9,6 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
 Colour = tuple[int, int, int]
 

@@ -12,11 +12,11 @@ from PIL import Image
 from fmcvqa.data.distortions import DISTORTIONS, LEVELS, distort, unknown_numbers
 from fmcvqa.data.filling import FileJob, Settings
 from fmcvqa.data.labels import TID2013
+from fmcvqa.data.pixels import Pixels
 from fmcvqa.data.records import ImageRecord
 from fmcvqa.data.synthetic.generated import RATING, RENDER, SyntheticSet, checked_count
 from fmcvqa.data.synthetic.mos import RatingScale, image_quality
 from fmcvqa.data.synthetic.scenes import Scene
-from fmcvqa.data.synthetic.textures import Pixels
 from fmcvqa.errors import ConfigError
 
 _UPPER_ENDING = frozenset({11, 13})  # the types whose level 1 is `I##_11_1.BMP` in TID2013's list
