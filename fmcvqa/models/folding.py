@@ -21,6 +21,7 @@ def folded(trunk: Trunk) -> fx.GraphModule:
     if trunk.transform_input:
         _fold_rescaling(body)
     _pool_behind_convolutions(body)
+    _keep_means(body)
     body.graph.eliminate_dead_code()
     body.delete_all_unused_submodules()
     body.recompile()
@@ -98,6 +99,23 @@ def _pool_behind_convolutions(body: fx.GraphModule) -> None:
             body.set_submodule(str(user.target), _PooledLast(convolution, pooling))
             user.replace_input_with(pooling, pooling.args[0])
             body.graph.erase_node(pooling)
+
+
+class _Means(nn.Module):
+    """The mean of each channel in float32: of channels that hardly vary, half precision would leave a few values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, c, h, w]`` to float32 ``[n, c, 1, 1]``."""
+        return x.mean((2, 3), keepdim=True, dtype=torch.float32)
+
+
+def _keep_means(body: fx.GraphModule) -> None:
+    """Have means of whole maps that are taps, and go into nothing else, computed by :class:`_Means`."""
+    for node in body.graph.nodes:
+        pooling = body.get_submodule(str(node.target)) if node.op == "call_module" else None
+        whole = isinstance(pooling, nn.AdaptiveAvgPool2d) and pooling.output_size in (1, (1, 1))
+        if whole and all(user.op == "output" for user in node.users):
+            body.set_submodule(str(node.target), _Means())
 
 
 def _narrows(convolution: nn.Conv2d) -> bool:

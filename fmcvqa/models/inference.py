@@ -77,7 +77,7 @@ class InferenceTrunk(nn.Module):
             x: float32 [n, 3, h, w], ImageNet mean and standard deviation.
 
         Returns:
-            [n, c, h', w'] by tap in the precision of the network, channels last in memory.
+            [n, c, h', w'] by tap in the precision of the network, channels last in memory; float32 for ``vector_taps``.
         """
         parts = self.later(x, lambda maps: maps)()
         return parts[0] if len(parts) == 1 else {tap: torch.cat([maps[tap] for maps in parts]) for tap in parts[0]}

@@ -74,6 +74,17 @@ def test_maps_are_pooled_where_they_are_narrowest(weights: Path) -> None:
     assert channels == [32, 64, 64, 192, 192, 192, 192, 192, 192]
 
 
+@pytest.mark.parametrize(("name", "deepest"), [("inception_v3", "Mixed_7c"), ("squeezenet1_1", "features.12")])
+def test_means_of_whole_maps_are_float32(name: str, deepest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tap = BACKBONES[name].vector_tap
+    trunk = Trunk(name, (deepest, tap), "none")
+    monkeypatch.setattr(inference, "_cpu_computes_in", lambda dtype: True)
+    maps = InferenceTrunk(trunk, "bf16-mixed")(frames(1, 107))
+    assert maps[deepest].dtype == torch.bfloat16 and maps[tap].dtype == torch.float32
+    assert torch.equal(maps[tap], maps[deepest].float().mean((2, 3), keepdim=True))
+    assert not torch.equal(maps[tap], maps[tap].bfloat16())
+
+
 def test_a_pooled_map_that_is_a_tap_is_pooled(weights: Path) -> None:
     trunk = Trunk("inception_v3", ("Mixed_5b",), weights)
     pooling = next(node for node in trunk.body.graph.nodes if node.target is F.avg_pool2d)
