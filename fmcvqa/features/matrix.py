@@ -61,7 +61,11 @@ class FeatureMatrix:
         return sum(block.shape[1] for block in self.blocks.values())
 
     def select(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> FeatureMatrix:
-        """The matrix with these rows only, in this order."""
+        """The matrix with these rows only, in this order.
+
+        Raises:
+            IndexError: If there is no such row.
+        """
         picked = np.asarray(rows, dtype=np.intp)
         blocks = {key: block[picked] for key, block in self.blocks.items()}
         return FeatureMatrix([self.ids[i] for i in picked], blocks, self.carries_ids)

@@ -78,7 +78,7 @@ class Calibration:
         return 100.0 * float(np.searchsorted(self.mos, score)) / len(self.mos)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Everything there is, by name."""
+        """Everything there is: ``mos`` and ``residuals``, each ``[videos]``."""
         return {"mos": self.mos, "residuals": self.residuals}
 
     @classmethod

@@ -56,7 +56,7 @@ class LinearRegressor:
         return np.asarray(np.sum(parts, axis=0) + self.bias, dtype=np.float64)
 
     def arrays(self) -> Arrays:
-        """Everything that was fitted, by name."""
+        """Everything that was fitted, by name: ``[columns]`` of each block, and the bias ``[1]``."""
         named: Arrays = {_name("weights", key): weight for key, weight in self.weights.items()}
         return named | {"bias": np.array([self.bias])}
 
@@ -115,7 +115,10 @@ class RBFRegressor:
         return (np.asarray(rows[:, part], dtype=np.float64) - self.shift[key][part]) / self.scale[key][part]
 
     def arrays(self) -> Arrays:
-        """Everything that was fitted, by name."""
+        """Everything that was fitted, by name.
+
+        Arrays as the attributes have them, block by block, and the four numbers as ``scalars`` ``[4]``.
+        """
         named: Arrays = {"dual": self.dual}
         for key, vectors in self.support.items():
             named[_name("support", key)] = vectors

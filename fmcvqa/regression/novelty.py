@@ -75,7 +75,7 @@ class TrainingSet:
         return _nearest(_distances(found, self.sketches)) / self.limit
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Everything there is, by name."""
+        """Everything there is, by name, as the attributes have it; ``limit`` as ``[1]``."""
         named: dict[str, npt.NDArray[Any]] = {"sketches": self.sketches, "limit": np.array([self.limit])}
         for key, shift in self.shift.items():
             named["/".join(["shift", *key])], named["/".join(["scale", *key])] = shift, self.scale[key]

@@ -108,7 +108,11 @@ class Protocol(ABC):
         return drawn
 
     def groups(self, ids: Sequence[str], groups: Groups = None) -> npt.NDArray[Any] | None:
-        """One group label per video: the given ones, those of ``groups_file``, or None."""
+        """One group label per video, ``[videos]``: the given ones, those of ``groups_file``, or None.
+
+        Raises:
+            FeatureError: If there are more or fewer labels than videos, or the file does not give one for each.
+        """
         if groups is None:
             return None if self.groups_file is None else read_groups(self.groups_file, ids)
         labels = np.asarray(groups)

@@ -41,6 +41,9 @@ def k_folds(rows: Rows, groups: npt.NDArray[Any] | None, folds: int, repeats: in
         repeats: Number of rounds.
         seed: Of the first round.
 
+    Returns:
+        ``folds`` splits of each round in turn.
+
     Raises:
         FeatureError: If there are fewer videos, or groups, than folds.
     """
@@ -59,7 +62,18 @@ def k_folds(rows: Rows, groups: npt.NDArray[Any] | None, folds: int, repeats: in
 
 
 def holdouts(rows: Rows, groups: npt.NDArray[Any] | None, fraction: float, rounds: int, seed: int) -> list[Split]:
-    """Random splits of these rows with this share (of videos, or of groups) held out."""
+    """Random splits of these rows with a share of them held out.
+
+    Args:
+        rows: Row numbers.
+        groups: Group label of every row of the whole set, or None.
+        fraction: Share of the videos, or of the groups, that is tested.
+        rounds: Number of splits.
+        seed: Of all of them.
+
+    Raises:
+        FeatureError: If there is a single group.
+    """
     if groups is not None and len(np.unique(groups[rows])) < 2:
         raise FeatureError("videos of a single group cannot be split", advice="give more groups, or none")
     maker = (ShuffleSplit if groups is None else GroupShuffleSplit)(rounds, test_size=fraction, random_state=seed)
@@ -159,6 +173,11 @@ def refuse_copies(features: FeatureMatrix, mos: npt.NDArray[np.float64], splits:
     Two videos count as the same if every feature and the MOS are equal: a file that lists a video twice, whatever it
     calls it.
 
+    Args:
+        features: The features.
+        mos: ``[videos]``, of each row of theirs.
+        splits: The splits of these rows.
+
     Raises:
         FeatureError: If a split has such a pair on both sides.
     """
@@ -195,6 +214,9 @@ def read_groups(path: str | Path, ids: Sequence[str]) -> npt.NDArray[np.str_]:
     Args:
         path: The file; more columns and more videos than asked for are fine.
         ids: The videos.
+
+    Returns:
+        ``[videos]``, the group's name of each of ``ids``.
 
     Raises:
         FeatureError: If the file cannot be read, lacks a column, or has no group, or two, for a video.

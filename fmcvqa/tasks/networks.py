@@ -35,7 +35,7 @@ class AskedNetwork(NamedTuple):
         """The trunk as it runs, which it is let go for: both would take the memory of the weights twice.
 
         Raises:
-            WeightsError: If the weights are no longer those of the fingerprint.
+            WeightsError: If the weights are no longer those of the fingerprint, or not finite numbers.
         """
         wanted = (self, precision, compiled_frames)
         made: dict[object, InferenceTrunk] = multirun.shared.setdefault("networks", {})
