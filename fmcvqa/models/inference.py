@@ -13,6 +13,7 @@ from fmcvqa.errors import ConfigError, WeightsError
 from fmcvqa.memory import release
 from fmcvqa.models.arranged import ArrangedConvolution, arrange, can_arrange
 from fmcvqa.models.folding import folded
+from fmcvqa.models.maxpool import pool_by_bits
 from fmcvqa.models.rounding import rounded
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.precision import own_precision
@@ -160,6 +161,8 @@ class InferenceTrunk(nn.Module):
             self.dtype = torch.float32
         self._arranged = on_cpu and can_arrange()
         if self._arranged:
+            if self.dtype == torch.bfloat16:
+                pool_by_bits(self.body)
             arrange(self.body, self.dtype)
         elif self.dtype.itemsize == 2:
             for module in self.body.modules():
