@@ -161,7 +161,7 @@ class InferenceTrunk(nn.Module):
             self.dtype = torch.float32
         self._arranged = on_cpu and can_arrange()
         if self._arranged:
-            if self.dtype == torch.bfloat16:
+            if self.dtype == torch.bfloat16 and not self._compiled_frames:  # torch.compile's own is as fast
                 pool_by_bits(self.body)
             arrange(self.body, self.dtype)
         elif self.dtype.itemsize == 2:

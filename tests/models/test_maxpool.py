@@ -56,10 +56,13 @@ def test_only_windows_within_maps_without_negative_numbers(options: dict[str, An
         assert torch.equal(found, expected[name])
 
 
-def test_inception_pools_by_bits_in_bfloat16_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inception_pools_by_bits_in_bfloat16_where_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fmcvqa.models.inference._cpu_computes_in", lambda dtype: True)
     frames = torch.randn(1, 3, 107, 107, generator=torch.Generator().manual_seed(0))
-    for precision, expected in (("32-true", 0), ("bf16-mixed", 3)):
-        network = InferenceTrunk(Trunk("inception_v3", ("Mixed_6a",), "none"), precision)
+    for precision, compiled, expected in (("32-true", 0, 0), ("bf16-mixed", 0, 3), ("bf16-mixed", 2, 0)):
+        trunk = Trunk("inception_v3", ("Mixed_6a",), "none")
+        network = InferenceTrunk(
+            trunk, precision, compiled_frames=compiled
+        )  # more than comes: nothing is compiled here
         network(frames)
         assert [type(module) for module in network.modules()].count(BitwiseMaxPool) == expected
