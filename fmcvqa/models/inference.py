@@ -117,17 +117,19 @@ class InferenceTrunk(nn.Module):
     def _lay_out(self, parts: Sequence[Tensor]) -> None:
         """Have weights laid out for maps and threads as of this batch: their size and both numbers decide.
 
-        The end of a video has fewer of both; for that alone nothing is laid out anew.
+        The end of a video has fewer of both; for that alone nothing is laid out anew. The first time a whole batch goes
+        through, as later ones do: what oneDNN would keep for single frames beside it is some 50 MB. For another size
+        a frame of each thread is enough, and faster.
         """
 
-        def one(frame: Tensor) -> None:
-            with own_precision(frame.device):
-                self._run(frame, compiled=False)
+        def one(frames: Tensor) -> None:
+            with own_precision(frames.device):
+                self._run(frames, compiled=False)
 
         for module in self.body.modules():
             if isinstance(module, ArrangedConvolution):
                 module.expect(len(parts[0]))
-        in_threads(one, [part[:1] for part in parts])
+        in_threads(one, [parts[0][:1] if self._frames else parts[0]] * len(parts))
         if not self._frames:
             release()  # of weights as they were; kept for what a batch frees, it would not come back
         self._size, self._frames = parts[0].shape[2:], sum(len(part) for part in parts)
