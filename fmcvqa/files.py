@@ -34,7 +34,7 @@ def file_digest(path: Path) -> str:
 
 
 def file_state(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written to, by a look at its folder alone; empty for one that is not there."""
+    """What changes when a file is written to, without reading it; empty for one that is not there."""
     try:
         status = path.stat()
     except (OSError, ValueError):

@@ -41,7 +41,7 @@ def arrange(body: fx.GraphModule, dtype: torch.dtype) -> None:
     for node in list(body.graph.nodes):
         convolution = body.get_submodule(str(node.target)) if node.op == "call_module" else None
         user = next(iter(node.users)) if len(node.users) == 1 and dtype != torch.float16 else None
-        if isinstance(convolution, ArrangedConvolution) and user is not None and _is_relu(body, user):
+        if isinstance(convolution, ArrangedConvolution) and user is not None and is_relu(body, user):
             convolution.then = "relu"
             user.replace_all_uses_with(node)
             body.graph.erase_node(user)
@@ -95,7 +95,8 @@ class ArrangedConvolution(nn.Module):
                 self._size = x.shape[2:]
 
 
-def _is_relu(body: fx.GraphModule, node: fx.Node) -> bool:
+def is_relu(body: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node of a graph is a ReLU."""
     if node.op == "call_module":
         return type(body.get_submodule(str(node.target))) is nn.ReLU
     return node.target in (F.relu, torch.relu)

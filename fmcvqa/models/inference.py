@@ -118,7 +118,7 @@ class InferenceTrunk(nn.Module):
         """Have weights laid out for maps and threads as of this batch: their size and both numbers decide.
 
         The end of a video has fewer of both; for that alone nothing is laid out anew. The first time a whole batch goes
-        through, as later ones do: what oneDNN would keep for single frames beside it is some 50 MB. For another size
+        through, as later ones do: for single frames oneDNN would keep memory of their own beside it. For another size
         a frame of each thread is enough, and faster.
         """
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from fmcvqa.models.arranged import is_relu
+
 
 def pool_by_bits(body: fx.GraphModule) -> None:
     """Have maps behind ReLUs pooled by :class:`BitwiseMaxPool`, where the windows lie within them.
@@ -30,7 +32,7 @@ def pool_by_bits(body: fx.GraphModule) -> None:
 class BitwiseMaxPool(nn.Module):
     """Maximum pooling of maps without negative numbers: the bits of such, read as whole numbers, are in the same order.
 
-    Rows first, then columns, as many numbers at once as the processor compares; less than half of torch's time.
+    Rows first, then columns, as many numbers at once as the processor compares.
 
     Args:
         size: Side of a window.
@@ -73,8 +75,7 @@ def _max_pool(body: fx.GraphModule, node: fx.Node) -> BitwiseMaxPool | None:
 
 def _is_positive(body: fx.GraphModule, node: Any) -> bool:
     """Whether a map is known to have no negative number."""
-    if node.op == "call_module":
-        return type(body.get_submodule(str(node.target))) in (nn.ReLU, BitwiseMaxPool)
     if node.target is torch.cat:
         return all(_is_positive(body, part) for part in node.args[0])
-    return node.target in (F.relu, torch.relu)
+    pooled = node.op == "call_module" and type(body.get_submodule(str(node.target))) is BitwiseMaxPool
+    return pooled or is_relu(body, node)
