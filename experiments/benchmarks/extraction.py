@@ -322,6 +322,7 @@ def costs(picture: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {"lengths": lengths, "seconds": by_length, "peak_gib": memory, "resolutions": by_size}
 
 
+@torch.inference_mode()  # as Lightning predicts: a network compiled out of it would be compiled again in a round
 def main() -> None:
     """Run both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -43,8 +43,8 @@ class InferenceTrunk(nn.Module):
         trunk: The network; left as it is.
         precision: Of weights and maps.
         compiled_frames: So many frames, or on a CPU as many of them as a thread takes at once, go through
-            torch.compile, which takes some seconds once; fewer at a video's end are not worth another. 0 compiles
-            nothing.
+            torch.compile, which takes some seconds once, and once more where ``torch.inference_mode()``, in which
+            Lightning predicts, begins or ends; fewer at a video's end are not worth another. 0 compiles nothing.
 
     Raises:
         ConfigError: If there is no such precision.
@@ -69,7 +69,7 @@ class InferenceTrunk(nn.Module):
         self._compiled: Callable[[Tensor], Maps] | None = None
         self._arranged = False
         self._size, self._frames = torch.Size(), 0  # of frames and of batches that weights are laid out for
-        self._compiled_for: set[tuple[torch.Size, int]] = set()  # shapes and numbers of torch's threads
+        self._compiled_for: set[tuple[torch.Size, int, bool]] = set()  # shape, torch's threads, inference mode
 
     def forward(self, x: Tensor) -> Maps:
         """Feature maps of normalised frames.
@@ -141,8 +141,9 @@ class InferenceTrunk(nn.Module):
             maps: Maps = self.body(x)
             return maps
         with _COMPILING:  # one thread compiles at the first call, the others wait for it
-            if (x.shape, torch.get_num_threads()) not in self._compiled_for:
-                self._compiled_for.add((x.shape, torch.get_num_threads()))
+            kind = x.shape, torch.get_num_threads(), x.is_inference()
+            if kind not in self._compiled_for:
+                self._compiled_for.add(kind)
                 maps = self._compiled(x)
                 release()  # of what the compiler has made; 50 to 130 MB
                 return maps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,31 @@ def test_what_remains_of_a_batch_is_not_compiled(monkeypatch: pytest.MonkeyPatch
     seen.clear()
     InferenceTrunk(trunk, compiled_frames=100)(frames(9, 40))
     assert seen == [4, 4]
+
+
+def test_one_thread_compiles_and_the_others_wait_in_and_out_of_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[bool] = []
+
+    class Compiled:
+        """Like torch's: slow at first, and made for tensors of one mode."""
+
+        def __init__(self, body: nn.Module, **_: Any) -> None:
+            self.body, self.made = body, set[bool]()
+
+        def __call__(self, x: torch.Tensor) -> Any:
+            if x.is_inference() not in self.made:
+                began.append(x.is_inference())
+                time.sleep(0.1)
+                self.made.add(x.is_inference())
+            return self.body(x)
+
+    monkeypatch.setattr(torch, "compile", Compiled)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    network = InferenceTrunk(Trunk("squeezenet1_1", ("features.3",), "none"), compiled_frames=2)
+    network(frames(4, 40))
+    with torch.inference_mode():
+        network(frames(4, 40))
+    assert began == [False, True]
 
 
 @pytest.mark.release
