@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from fmcvqa.modelfile import (
     read_model_file,
     under,
 )
+from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.prediction import Prediction, Scale, Unlikeness, Window
 from fmcvqa.regression.conformal import Calibration
@@ -63,9 +65,12 @@ class VideoQualityModel:
         self.trunk, self.recipe, self.regressor = trunk, recipe, regressor
         self.scale, self.card = scale, card
         self.calibration, self.training_set = calibration, training_set
+        self._ready: list[tuple[object, InferenceTrunk]] = []  # what it was made for, and the network; one or none
 
     def predict(self, clip: str | Path) -> float:
         """The clip's score, in the units of :attr:`scale`; :meth:`predict_many` says more about it.
+
+        The network stays ready for the next call. Of calls in several threads each has a network of its own.
 
         Raises:
             VideoError: If the clip cannot be read, or is damaged.
@@ -144,19 +149,38 @@ class VideoQualityModel:
             keep(video_id, Prediction(records[int(video_id)].path, None, self.scale, error=error))
 
         if records:
-            extract_features(
-                records,
-                self.trunk,
-                recipe,
-                make_decoder(recipe.decoder),
-                done=read,
-                failed=failed,
-                on_frames=pools,
-                trainer={"devices": 1, **(trainer or {})},  # more would each give a part of the scores
-                num_workers=num_workers,
-                progress=progress,
-            )
+            arguments = {"devices": 1, **(trainer or {})}  # more would each give a part of the scores
+            with self._network(arguments.get("accelerator")) as network:
+                extract_features(
+                    records,
+                    network,
+                    recipe,
+                    make_decoder(recipe.decoder),
+                    done=read,
+                    failed=failed,
+                    on_frames=pools,
+                    trainer=arguments,
+                    num_workers=num_workers,
+                    progress=progress,
+                )
         return [found[row] for row in range(len(records))]
+
+    @contextmanager
+    def _network(self, accelerator: object) -> Iterator[InferenceTrunk]:
+        """The trunk made ready: the last call's if nothing has changed since; none is used by two calls at once."""
+        wanted = self.trunk, self.trunk.fingerprint(), self.recipe.precision, accelerator
+        try:
+            made_for, network = self._ready.pop()
+        except IndexError:
+            made_for = None
+        if made_for != wanted:
+            network = InferenceTrunk(self.trunk, self.recipe.precision)
+        yield network
+        self._ready[:] = [(wanted, network)]  # one that an error has passed is not used again
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the network made ready, whose weights as they are laid out cannot be copied."""
+        return self.__dict__ | {"_ready": []}
 
     def judge(self, path: Path, pooled: PooledFeatures) -> Prediction:
         """What there is to say of a clip with these features."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -23,6 +26,7 @@ from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.streaming import extract_features
 from fmcvqa.modelfile import read_model_file
+from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.prediction import Interval, Prediction, Scale, Unlikeness
 from fmcvqa.predictor import VideoQualityModel
@@ -145,6 +149,47 @@ def test_predictions_come_in_the_clips_order_with_those_that_failed(
     with pytest.raises(VideoError) as caught:
         model.predict(lost)
     assert caught.value.code == "E_NOT_FOUND"
+
+
+def test_the_network_stays_ready_from_one_call_to_the_next_and_is_made_anew_of_other_weights(
+    clips: list[Path], recipe: FeatureRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[InferenceTrunk] = []
+
+    class Counted(InferenceTrunk):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr("fmcvqa.predictor.InferenceTrunk", Counted)
+    model, expected = fitted(clips, Trunk("squeezenet1_1", TAPS, "none"), recipe, "linear")
+    assert [model.predict(path) for path in clips[:3]] == pytest.approx(expected[:3], abs=1e-6)
+    assert len(made) == 1
+    again = pickle.loads(pickle.dumps(model))
+    assert again.predict(clips[0]) == pytest.approx(expected[0], abs=1e-6)
+    assert len(made) == 2
+    for value in model.trunk.parameters():
+        value.data.mul_(1.5)
+    assert abs(model.predict(clips[0]) - expected[0]) > 1e-3
+    assert len(made) == 3
+
+
+def test_calls_in_several_threads_have_a_network_each(
+    model: VideoQualityModel, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [model.predict(path) for path in clips[:2]]
+    inside, used = threading.Barrier(2, timeout=60), set[int]()
+
+    def both_inside(records: Any, network: InferenceTrunk, *arguments: Any, **options: Any) -> None:
+        inside.wait()
+        used.add(id(network))
+        inside.wait()
+        extract_features(records, network, *arguments, **options)
+
+    monkeypatch.setattr("fmcvqa.predictor.extract_features", both_inside)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(model.predict, clips[:2])) == pytest.approx(expected, abs=1e-6)
+    assert len(used) == 2
 
 
 def test_equal_models_are_equal_files_of_tensors_and_json(model: VideoQualityModel, file: Path, tmp_path: Path) -> None:
