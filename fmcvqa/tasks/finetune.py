@@ -38,7 +38,6 @@ OF_MODEL = (
     *("head_hidden", "optimizer", "lr", "momentum", "weight_decay", "schedule", "mos_range"),
     *("backbone_lr", "correlation_weight", "rank_weight"),
 )
-_OF_RANKS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy")
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,6 +132,28 @@ def test_more_devices_are_started_by_this_jobs_own_command(monkeypatch: pytest.M
     assert job.rank_arguments("finetune") == [script, "finetune", "mine.yaml", "training=strong", "seed=1"]
     monkeypatch.delenv(job.EXPERIMENT)
     assert job.rank_arguments("extract") == [script, "extract", "training=strong", "seed=1"]
+
+
+@pytest.mark.release
+def test_two_ranks_share_the_steps_of_one_fine_tuning(tmp_path: Path) -> None:
+    settings = [
+        *("data=synthetic_tid2013", "data.references=4", "data.distortions=[1,8]", "data.size=[96,96]"),
+        *("model=squeezenet1_1", "model.weights=none", "training.crop=80", "training.batch_size=4"),
+        *("training.max_epochs=1", "training.num_workers=0", "training.head_hidden=16"),
+        *("trainer.accelerator=cpu", "tracker=none", f"paths.data={tmp_path / 'data'}"),
+    ]
+    steps = []
+    for devices in (1, 2):
+        places = [f"paths.outputs={tmp_path / str(devices)}", f"trainer.devices={devices}", "trainer.strategy=ddp"]
+        command = [sys.executable, "-m", "fmcvqa", "finetune", *settings, *places]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("best epoch 0: SROCC ") == done.stdout.count("checkpoint: ") == 1
+        folder = tmp_path / str(devices) / "finetune"
+        told = json.loads((folder / "result.json").read_text())
+        assert (told["split"]["train_images"], told["split"]["val_images"]) == (30, 10)
+        steps.append(torch.load(folder / "last.ckpt", weights_only=True)["global_step"])
+    assert steps == [8, 4]
 
 
 def test_ranks_leave_nothing_to_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
