@@ -30,7 +30,6 @@ class BackboneSpec:
         gram_taps: Layers whose feature maps are correlated by default.
         vector_tap: Layer whose map is pooled to 1x1, a plain feature vector.
         width: Length of that vector, the input of a head.
-        input_size: Height and width the ImageNet weights were trained for, in pixels.
         head: Name of the classifier that our heads take the place of.
     """
 
@@ -38,7 +37,6 @@ class BackboneSpec:
     gram_taps: tuple[str, ...]
     vector_tap: str
     width: int
-    input_size: int
     head: str
 
     @property
@@ -51,11 +49,11 @@ BACKBONES = {
     spec.name: spec
     for spec in (
         # Paper, section III.B: 256 and 288 channels on a 35x35 grid, and the 2048-vector.
-        BackboneSpec("inception_v3", ("Mixed_5b", "Mixed_5c"), "avgpool", 2048, 299, "fc"),
-        BackboneSpec("efficientnet_b4", ("features.3", "features.4"), "avgpool", 1792, 380, "classifier"),
-        BackboneSpec("resnet50", ("layer1", "layer2"), "avgpool", 2048, 224, "fc"),
+        BackboneSpec("inception_v3", ("Mixed_5b", "Mixed_5c"), "avgpool", 2048, "fc"),
+        BackboneSpec("efficientnet_b4", ("features.3", "features.4"), "avgpool", 1792, "classifier"),
+        BackboneSpec("resnet50", ("layer1", "layer2"), "avgpool", 2048, "fc"),
         # Its own pooling comes after the classifier; ours comes before, see _without_head.
-        BackboneSpec("squeezenet1_1", ("features.6", "features.7"), "classifier.avgpool", 512, 224, "classifier"),
+        BackboneSpec("squeezenet1_1", ("features.6", "features.7"), "classifier.avgpool", 512, "classifier"),
     )
 }
 
