@@ -43,7 +43,7 @@ def forget() -> None:
 def learn(config: DictConfig) -> None:
     """Take in the secrets of a composed config and of the environment, to be hidden wherever they occur from now on."""
     for name, value in os.environ.items():
-        if is_secret(name):
+        if is_secret(name) and name != "PWD":  # a shell's working directory
             _learn(value, HIDDEN)
     copied = [f"hydra.job.env_set.{name}" for name in OmegaConf.select(config, "hydra.job.env_copy") or []]
     for place, text in _leaves(OmegaConf.to_container(config, resolve=False), ""):

@@ -147,6 +147,16 @@ def test_a_short_one_is_hidden_where_it_stands_alone(monkeypatch: pytest.MonkeyP
     assert recorded(config) == {"pin": "${oc.env:SHORT}", "token": "***", "weights": "none", "name": "about"}
 
 
+def test_a_shells_working_directory_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWD", "/data/study")
+    monkeypatch.setenv("DB_PWD", "canary-of-pwd")
+    learn(OmegaConf.create({}))
+    assert redacted(["data.root=/data/study/KoNViD_1k", "a=canary-of-pwd"]) == [
+        "data.root=/data/study/KoNViD_1k",
+        "a=***",
+    ]
+
+
 def test_logs_hide_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
     learn(OmegaConf.create({"my": {"password": "canary-of-log"}}))
     logging.getLogger("fmcvqa").warning("the server took %s, %d times", "canary-of-log", 3)
