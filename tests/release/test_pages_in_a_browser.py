@@ -140,6 +140,14 @@ def test_it_loads_alone_and_without_a_word(
     assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 7
 
 
+def test_an_axis_has_two_numbers_at_least(browser: Chrome, clips: Path) -> None:
+    opened(browser, clips)
+    for low, high in ((-5.2, 3.9), (1.0, 1.2), (0.0, 4.0), (-0.001, 0.0007)):
+        shown = browser.execute_script("return ticks(...arguments, 3)", low, high)
+        assert len(shown) >= 2 and low <= shown[0] < shown[-1] <= high
+    assert browser.execute_script("return ticks(1, 1, 3)") == [1]
+
+
 def contrast(browser: Chrome, selector: str, key: str) -> float:
     """Relative luminance (WCAG 2) of a computed colour."""
     text = browser.execute_script(f"return getComputedStyle(document.querySelector('{selector}')).{key}")

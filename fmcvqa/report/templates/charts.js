@@ -29,7 +29,7 @@ function ticks(low, high, count) {
   const step = [1, 2, 5, 10].map(times => times * power).find(candidate => candidate >= raw);
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push(+(k * step).toPrecision(12));
-  return found;
+  return found.length < 2 && low < high ? ticks(low, high, 2 * count) : found; // one tick says nothing of the scale
 }
 
 function limits(values) {
