@@ -69,6 +69,7 @@ def test_same_layers_and_kernel_are_told_apart(tmp_path: Path, write) -> None:
 def test_a_swept_recipe_is_told_apart_by_its_config(tmp_path: Path, write) -> None:
     for stride in (1, 2):
         config = {"recipe": {"stride": stride}, "paths": {"outputs": f"x/{stride}"}, "name": str(stride)}
+        config["kernels"] = {"precision": "float32", "folder": f"x/{stride}", "memory_gib": 3.0 * stride}
         write(tmp_path / str(stride), config=config, key=f"k{stride}")
     assert groups(tmp_path)[0].settings == ("recipe.stride=1", "recipe.stride=2")
 
