@@ -150,12 +150,13 @@ class VideoQualityModel:
 
         if records:
             arguments = {"devices": 1, **(trainer or {})}  # more would each give a part of the scores
+            decoder = make_decoder(recipe.decoder)
             with self._network(arguments.get("accelerator")) as network:
                 extract_features(
                     records,
                     network,
                     recipe,
-                    make_decoder(recipe.decoder),
+                    decoder,
                     done=read,
                     failed=failed,
                     on_frames=pools,
