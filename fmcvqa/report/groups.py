@@ -16,8 +16,8 @@ from fmcvqa.report.results import Cell, CellResult
 
 _SETTINGS = 3  # the last part of a group's identity
 _IN_CELL = {"C", "epsilon", "gamma", "pools", "layers", "kernel"}
-_SCORELESS = {"name", "force", "paths", "loader", "trainer", "tracker"}
-_SCORELESS |= {f"kernels.{limit}" for limit in ("folder", "memory_gib", "disk_gib")}
+_KERNELS_KEPT = ("kernels.folder", "kernels.memory_gib", "kernels.disk_gib")
+_SCORELESS = {"name", "force", "paths", "loader", "trainer", "tracker", *_KERNELS_KEPT}
 REFERENCE = "paper"  # the row that others are compared with
 
 
@@ -200,8 +200,7 @@ def differing_configuration(results: Sequence[CellResult]) -> list[str]:
 def own_settings(result: CellResult) -> dict[str, str]:
     """The configuration without what the cell says already, and without what no score depends on."""
     flat = flatten({key: value for key, value in result.config.items() if key not in _SCORELESS})
-    told = _SCORELESS | {key for key in flat if key.split(".")[-1] in _IN_CELL}
-    return {key: value for key, value in flat.items() if key not in told}
+    return {k: value for k, value in flat.items() if k not in _SCORELESS and k.split(".")[-1] not in _IN_CELL}
 
 
 def _texts(settings: Sequence[Mapping[str, str]]) -> list[str]:

@@ -146,6 +146,8 @@ def test_an_axis_has_two_numbers_at_least(browser: Chrome, clips: Path) -> None:
         shown = browser.execute_script("return ticks(...arguments, 3)", low, high)
         assert len(shown) >= 2 and low <= shown[0] < shown[-1] <= high
     assert browser.execute_script("return ticks(1, 1, 3)") == [1]
+    low, high = browser.execute_script("return limits([3, 3.0000000000000004])")  # a still clip's seconds
+    assert (low, high) == pytest.approx((2.95, 3.05))
 
 
 def contrast(browser: Chrome, selector: str, key: str) -> float:

@@ -36,7 +36,8 @@ function limits(values) {
   const known = values.filter(value => value !== null);
   if (!known.length) return [0, 1];
   const low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));
-  const margin = 0.05 * ((high - low) || 1);
+  const flat = high - low < 1e-9 * Math.max(1, Math.abs(low), Math.abs(high)); // no steps between these can be counted
+  const margin = 0.05 * (flat ? 1 : high - low);
   return [low - margin, high + margin];
 }
 
