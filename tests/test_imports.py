@@ -21,6 +21,7 @@ FLOORS = {
     "threads": 0,
     "configs": 0,
     "sealed": 1,
+    "trainer": 1,
     "prediction": 1,
     "modelfile": 2,
     "data": 3,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
@@ -25,6 +23,7 @@ from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.memory import kept_memory
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
+from fmcvqa.trainer import by_itself, make_trainer, quiet
 
 
 class _Deliver(Callback):
@@ -85,7 +84,7 @@ def extract_features(
 
     Raises:
         VideoError: If a video cannot be read and ``failed`` is not given.
-        ConfigError: If ``trainer`` or the network has another precision than the recipe.
+        ConfigError: If ``trainer`` or the network has another precision than the recipe, or Lightning refuses it.
     """
     arguments = {"precision": recipe.precision, "devices": 1, **(trainer or {})}
     if arguments["precision"] != recipe.precision:
@@ -141,22 +140,20 @@ def extract_features(
         damage=recipe.damage,
     )
     # One bar over videos instead of Lightning's bar over an unknown number of chunks.
-    quiet = {
+    bare = {
         "logger": False,
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips are for its own users
     with (
         tqdm(total=len(records), unit="video", desc="extract", disable=not progress) as bar,
         Heartbeat(heartbeat_seconds, lambda: _children(frames.pool)) as beat,
         kept_memory(),
         _unfilled(),
     ):
-        engine = lightning.Trainer(**{**arguments, **quiet}, callbacks=[_Deliver(on_done, beat)])
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
+        engine = make_trainer(**by_itself(**{**arguments, **bare}), callbacks=[_Deliver(on_done, beat)])
+        with quiet():
             warnings.filterwarnings("ignore", message="predict returned None")  # until a video's last chunk
             engine.predict(extractor, datamodule=frames, return_predictions=False)
 

@@ -31,6 +31,7 @@ from fmcvqa.tasks.ranks import one_job
 from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
 from fmcvqa.tracking import NoTracker, Tracker
+from fmcvqa.trainer import make_trainer, quiet
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,8 @@ def run(cfg: DictConfig) -> float:
     checkpoint, last = _checkpoints(folder)
     resumable = Resumable(folder / "last.ckpt", config["seed"], config["checkpoint_steps"])
     with _tracker(cfg, config, folder, dataset.name) as tracker:
-        trainer: lightning.Trainer = instantiate(
-            cfg.trainer,
+        trainer = make_trainer(
+            instantiate(cfg.trainer, _partial_=True),
             max_epochs=max_epochs,
             callbacks=[*averaging, resumable, history, checkpoint, last],
             plugins=[AtomicCheckpoints()],
@@ -139,10 +140,9 @@ def _start(given: str | None, folder: Path) -> str | None:
 
 def _fit(trainer: lightning.Trainer, regressor: IQARegressor, images: TID2013DataModule, resume: str | None) -> None:
     # Of what is printed only the results belong on stdout.
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), one_job():
+    with contextlib.redirect_stdout(sys.stderr), quiet(), one_job():
         warnings.filterwarnings("ignore", message="Checkpoint directory")  # the run's folder has other files
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
-        warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch, not ours
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")  # the images do too
         trainer.fit(regressor, images, ckpt_path=resume, weights_only=True)
 

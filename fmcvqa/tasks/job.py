@@ -6,11 +6,9 @@ Launchers pickle the functions below by name, so that a worker process that load
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -38,11 +36,7 @@ def _run(command: str, cfg: DictConfig) -> float:
     An :class:`FmcvqaError` ends a single run. In a multirun it is noted, the objective is NaN and the other jobs go on.
     """
     task = import_module(f"fmcvqa.tasks.{command}")
-    # Its tips are for its own users; not before it is imported, which would set the level back.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     keep_to(cores_of(HydraConfig.get().launcher))
-    # A job that submitit started is on Slurm without srun, and so is everything on a machine that merely has it.
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
     single = HydraConfig.get().mode == RunMode.RUN
     sys.argv = rank_arguments(command)
     objective = float("nan")

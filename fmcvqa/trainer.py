@@ -1,0 +1,71 @@
+"""Lightning's Trainer as commands need it: silent about itself, and what it refuses is an error a user can act on."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+from lightning.fabric.plugins import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+
+from fmcvqa.errors import ConfigError
+
+_REFUSALS = (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError)
+
+
+def make_trainer(make: Callable[..., lightning.Trainer] = lightning.Trainer, **arguments: Any) -> lightning.Trainer:
+    """A Trainer.
+
+    Args:
+        make: What makes it of the arguments.
+        **arguments: Those of ``lightning.Trainer``.
+
+    Raises:
+        ConfigError: If it refuses them: an accelerator that this machine has not, tasks that Slurm was not asked for.
+    """
+    with quiet():
+        try:
+            return make(**arguments)
+        except _REFUSALS as error:
+            raise ConfigError(
+                f"Lightning refuses these settings of its trainer: {str(error).rstrip('.')}",
+                found=", ".join(_accelerators()) + " on this machine",
+                advice="trainer.accelerator=auto, which takes the best there is, and trainer.devices=1",
+            ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing that is meant for Lightning's own users is shown meanwhile."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # for good: its tips also come later
+    with warnings.catch_warnings():
+        # A job that submitit started is on Slurm without srun, and so is everything on a machine that merely has it.
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        warnings.filterwarnings("ignore", message=".*LeafSpec")  # between Lightning and torch
+        yield
+
+
+def by_itself(**arguments: Any) -> dict[str, Any]:
+    """These arguments, and that the process is the only one where they ask for one device.
+
+    Else Lightning would take a Slurm allocation of several tasks, within which this process is none or one of many
+    that know nothing of each other, for ranks of its own, and refuse how many there are.
+    """
+    plugins = arguments.get("plugins") or []
+    plugins = list(plugins) if isinstance(plugins, list | tuple) else [plugins]
+    alone = arguments.get("devices", "auto") in (1, "1") and arguments.get("num_nodes", 1) == 1
+    if not alone or any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+        return arguments
+    return arguments | {"plugins": [*plugins, LightningEnvironment()]}
+
+
+def _accelerators() -> list[str]:
+    cuda = CUDAAccelerator.auto_device_count()
+    found = ["cpu", f"{cuda} of cuda" if cuda else "", "mps" if MPSAccelerator.is_available() else ""]
+    return [name for name in found if name]

@@ -1,0 +1,91 @@
+"""Lightning's Trainer on Slurm, or refused, never ends in a traceback and says nothing of its own."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import lightning
+import pytest
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.plugins import HalfPrecision
+from tiny import errors, labelled, network, places, run
+
+from fmcvqa.errors import ConfigError
+from fmcvqa.trainer import by_itself, make_trainer
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return ["extract", "data=csv", f"data.labels={labelled(tmp_path_factory.mktemp('set'), ['a', 'b'])}", *network()]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch script's surroundings that asked for two tasks and starts none."""
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\nexit 1\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
+    for name, value in {"NTASKS": "2", "JOB_NAME": "job", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+
+
+@pytest.mark.usefixtures("slurm")
+def test_one_process_in_an_allocation_of_two_tasks_extracts(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+    code, out, _ = run(capsys, *words, *places(tmp_path))
+    assert (code, out.splitlines()[-1][:24]) == (0, "2 videos of labels: feat")
+
+
+@pytest.mark.usefixtures("slurm")
+def test_nothing_is_said_of_srun(
+    words: list[str], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_NTASKS")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        lightning.Trainer(accelerator="cpu", logger=False)
+        assert sum("srun" in str(one.message) for one in said) == 1
+        said.clear()
+        assert run(capsys, *words, *places(tmp_path))[0] == 0
+        make_trainer(accelerator="cpu", logger=False)
+        assert [str(one.message) for one in said if "srun" in str(one.message)] == []
+
+
+def test_what_lightning_refuses_is_told(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+    code, _, err = run(capsys, *words, *places(tmp_path), "trainer.accelerator=tpu")
+    assert code == 2
+    (told,) = errors(err)
+    assert told.startswith("Lightning refuses these settings of its trainer: ")
+    assert " on this machine. Try: trainer.accelerator=auto, " in told
+
+
+@pytest.mark.usefixtures("slurm")
+@pytest.mark.parametrize("setting", ["trainer.devices=1", "trainer.strategy=nonsense", "+trainer.nonsense=1"])
+def test_fine_tuning_tells_it_too(setting: str, tmp_path: Path, capsys: Capture) -> None:
+    """It is not told to go on by itself: the tasks of an allocation would write over each other's checkpoints."""
+    small = ["data=synthetic_tid2013", "data.references=4", "data.distortions=[1]", "data.size=[96,96]"]
+    small += ["model=squeezenet1_1", "model.weights=none", "training.crop=80", "tracker=none", "training.num_workers=0"]
+    code, _, err = run(capsys, "finetune", *small, *places(tmp_path), "trainer.accelerator=cpu", setting)
+    assert code == 2
+    assert errors(err)[0].startswith("Lightning refuses these settings of its trainer: ")
+
+
+def test_only_one_device_is_by_itself() -> None:
+    for several in ({"devices": 2}, {"devices": "auto"}, {}, {"devices": 1, "num_nodes": 2}, {"devices": -1}):
+        assert by_itself(**several) == several
+    (only,) = by_itself(devices=1)["plugins"]
+    assert isinstance(only, LightningEnvironment)
+    half, given = HalfPrecision(), LightningEnvironment()
+    assert by_itself(devices="1", plugins=half)["plugins"][0] is half
+    assert by_itself(devices=1, plugins=[given]) == {"devices": 1, "plugins": [given]}
+
+
+def test_a_refusal_keeps_its_cause() -> None:
+    with pytest.raises(ConfigError, match=r"unexpected keyword argument 'speed'\. Found: cpu") as caught:
+        make_trainer(speed=1)
+    assert isinstance(caught.value.__cause__, TypeError)
