@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fmcvqa.data.decoding import Decoder
@@ -26,10 +25,12 @@ from fmcvqa.files import write_atomic
 from fmcvqa.hub import local_weights
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.networks import AskedNetwork
+from fmcvqa.tasks.settings import build, check
 from fmcvqa.tasks.sharding import gathered, shard_of, speaks
 
 log = logging.getLogger(__name__)
 FAILURES = "failures.jsonl"
+_OURS = ("records", "network", "recipe", "decoder", "done", "failed", "accept", "on_frames", "trainer")
 _PATIENCE = 2.0  # seconds between two looks at what others are at
 
 
@@ -40,7 +41,7 @@ def run(cfg: DictConfig) -> float:
         DatasetError: If the dataset is not complete.
         SomeFailedError: If videos could not be read; the others are in the store.
     """
-    dataset: VideoDataset = instantiate(cfg.data)
+    dataset: VideoDataset = build(cfg.data)
     records = shard_of(dataset.records(), cfg.shard)
     extraction = Extraction.from_config(cfg)
     store = extraction.ensure(dataset.name, records)
@@ -65,19 +66,22 @@ class Extraction:
     @classmethod
     def from_config(cls, cfg: DictConfig) -> Extraction:
         """Build what ``model``, ``recipe``, ``decoder``, ``loader``, ``trainer`` and ``paths`` of a config name."""
-        recipe: FeatureRecipe = instantiate(cfg.recipe)
-        decoder: Decoder = instantiate(cfg.decoder)
-        weights = local_weights(str(cfg.model.weights))
-        network = AskedNetwork(cfg.model.name, recipe.taps, weights, int(cfg.model.seed), recipe.batchnorm)
+        recipe: FeatureRecipe = build(cfg.recipe)
+        decoder: Decoder = build(cfg.decoder)
+        model, loader = plain_config(cfg.model), plain_config(cfg.loader)
+        check("model", model, name=str, weights=str, seed=int)
+        check("loader", loader, extract_features, apart=_OURS, compiled=bool)
+        weights = local_weights(str(model["weights"]))
+        network = AskedNetwork(model["name"], recipe.taps, weights, model["seed"], recipe.batchnorm)
         bound = recipe.bind(
-            backbone=cfg.model.name,
+            backbone=model["name"],
             weights=network.fingerprint(),
             decoder=decoder.name,
             decoder_version=decoder.version(),
         )
         trainer = plain_config(cfg.trainer)
         trainer.pop("_target_", None)
-        return cls(network, bound, decoder, Path(cfg.paths.cache), plain_config(cfg.loader), trainer)
+        return cls(network, bound, decoder, Path(cfg.paths.cache), loader, trainer)
 
     def ensure(self, dataset: str, records: Sequence[VideoRecord]) -> FeatureStore:
         """The store that holds every record's features, after extracting those it lacks.

@@ -30,6 +30,7 @@ from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.ranks import one_job
 from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
+from fmcvqa.tasks.settings import build, check
 from fmcvqa.tracking import NoTracker, Tracker
 from fmcvqa.trainer import make_trainer, quiet
 
@@ -55,8 +56,12 @@ def run(cfg: DictConfig) -> float:
     """
     config = plain_config(cfg)
     folder = job_folder()
-    dataset = instantiate(cfg.data)
+    dataset = build(cfg.data)
     training = dict(config["training"])
+    ours = ("dataset", "seed", "backbone", "weights")
+    check("training", training, TID2013DataModule, IQARegressor, apart=ours, max_epochs=int, ema=float | None)
+    check("model", config["model"], name=str, weights=str, seed=int)
+    check("", {name: config[name] for name in ("seed", "checkpoint_steps")}, seed=int, checkpoint_steps=int)
     max_epochs, averaging = training.pop("max_epochs"), weight_averaging(training.pop("ema"))
     model = {key: training.pop(key) for key in OF_MODEL}
     images = TID2013DataModule(dataset, seed=config["seed"], **training)
@@ -118,7 +123,7 @@ def weight_averaging(decay: float | None) -> list[Callback]:
 
 def _tracker(cfg: DictConfig, config: dict[str, Any], folder: Path, dataset: str) -> Tracker:
     first = getattr(rank_zero_only, "rank", 0) == 0
-    tracker: Tracker = instantiate(cfg.tracker) if first else NoTracker()
+    tracker: Tracker = build(cfg.tracker) if first else NoTracker()
     return tracker.start(
         config["name"],
         run_id=_key(config)[:16],

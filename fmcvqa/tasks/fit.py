@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from fmcvqa import __version__
@@ -36,6 +36,7 @@ from fmcvqa.tasks.inputs import Inputs, cell_of, open_inputs
 from fmcvqa.tasks.job import job_folder
 from fmcvqa.tasks.labels import check_labels
 from fmcvqa.tasks.redaction import recorded
+from fmcvqa.tasks.settings import build
 from fmcvqa.tasks.sources import StoreFeatures
 from fmcvqa.tasks.sweep import result_key
 from fmcvqa.tracking import Tracker
@@ -50,14 +51,14 @@ def run(cfg: DictConfig) -> float:
         ConfigError: If the features are not our own, or the protocol tests on another set.
         WeightsError: If ``model.weights`` is a model file whose network does not reach the taps.
     """
-    protocol: Protocol = instantiate(cfg.protocol)
+    protocol: Protocol = build(cfg.protocol)
     if isinstance(protocol, Cross) or protocol.permute_labels:
         raise ConfigError("a model is fitted on one set with its own labels", advice="protocol=paper")
     if not issubclass(get_class(cfg.features._target_), StoreFeatures):
         raise ConfigError("a model needs features it can make itself", advice="features=store")
-    tracker: Tracker = instantiate(cfg.tracker)
+    tracker: Tracker = build(cfg.tracker)
     cell = cell_of(cfg)
-    check_labels(instantiate(cfg.data))  # before hours of decoding
+    check_labels(build(cfg.data))  # before hours of decoding
     inputs = open_inputs(cfg)
     evaluation = inputs.evaluate(cell, protocol)
     model = _fitted(cfg, inputs, cell, protocol, evaluation)
@@ -138,7 +139,7 @@ def _result(cfg: DictConfig, inputs: Inputs, evaluation: Evaluation, folder: Pat
 
 def _trunk(cfg: DictConfig, cell: Cell) -> tuple[Trunk, FeatureRecipe]:
     """The network only as deep as the cell's layers, and the recipe for it with the cell's pools and sketch alone."""
-    made, used = Extraction.from_config(cfg), instantiate(cfg.features)
+    made, used = Extraction.from_config(cfg), build(cfg.features)
     sketch = {"sketch": used.sketch, "sketch_seed": used.sketch_seed}
     recipe = replace(made.recipe, taps=cell.layers, pools=cell.pools, **sketch)
     weights = local_weights(str(cfg.model.weights))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
@@ -23,13 +23,16 @@ from fmcvqa.regression.svr import Cell, SVRSettings
 from fmcvqa.tasks import multirun
 from fmcvqa.tasks.extract import Extraction
 from fmcvqa.tasks.job import plain_config
+from fmcvqa.tasks.settings import build, check
 from fmcvqa.tasks.sources import FeatureSource, LabelledFeatures
 
 
 def cell_of(cfg: DictConfig) -> Cell:
     """The cell a config asks for."""
-    settings: SVRSettings = instantiate(cfg.regressor)
-    return Cell(layers=tuple(cfg.features.layers), pools=tuple(cfg.features.pools), **dataclasses.asdict(settings))
+    settings: SVRSettings = build(cfg.regressor)
+    chosen = {name: plain_config(cfg.features)[name] for name in ("layers", "pools")}
+    check("features", chosen, layers=Sequence[str], pools=Sequence[str])
+    return Cell(layers=tuple(chosen["layers"]), pools=tuple(chosen["pools"]), **dataclasses.asdict(settings))
 
 
 @dataclass(eq=False)
@@ -115,7 +118,7 @@ def open_inputs(cfg: DictConfig) -> Inputs:
     parts = {name: whole[name] for name in names}
     every = {"layers": None, "pools": None} if parts["features"].get("shared", True) else {}
     wanted = json.dumps({**parts, "features": {**parts["features"], **every}}, sort_keys=True)
-    source: FeatureSource = instantiate(cfg.features)  # checks layers and pools of this very cell
+    source: FeatureSource = build(cfg.features)  # checks layers and pools of this very cell
     opened: dict[str, Inputs] = multirun.shared.setdefault("inputs", {})
     if wanted in opened:
         return opened[wanted]
@@ -123,11 +126,11 @@ def open_inputs(cfg: DictConfig) -> Inputs:
     def extraction() -> Extraction:
         return Extraction.from_config(cfg)
 
-    dataset: VideoDataset = instantiate(cfg.data)
-    inputs = Inputs(dataset, source.open(dataset, extraction), instantiate(cfg.kernels))
+    dataset: VideoDataset = build(cfg.data)
+    inputs = Inputs(dataset, source.open(dataset, extraction), build(cfg.kernels))
     if cross:
-        target: VideoDataset = instantiate(cfg.target)
-        tested: FeatureSource = instantiate(cfg.target_features) if source.pools == ["all"] else source
+        target: VideoDataset = build(cfg.target)
+        tested: FeatureSource = build(cfg.target_features) if source.pools == ["all"] else source
         inputs.target = (target, tested.open(target, extraction))
     opened.clear()  # one set of features is enough memory
     opened[wanted] = inputs

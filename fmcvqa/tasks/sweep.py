@@ -11,7 +11,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fmcvqa.files import file_digest
@@ -22,6 +21,7 @@ from fmcvqa.tasks.dashboard import track_cell, track_sweep
 from fmcvqa.tasks.inputs import Inputs, cell_of, open_inputs
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.redaction import recorded, redacted
+from fmcvqa.tasks.settings import build
 from fmcvqa.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ def run(cfg: DictConfig) -> float:
         FeatureError: If the features or labels cannot be regressed.
         ConfigError: If a setting is out of range.
     """
-    cell, protocol = cell_of(cfg), instantiate(cfg.protocol)  # first: what they refuse would cost an extraction later
-    tracker: Tracker = instantiate(cfg.tracker)
+    cell, protocol = cell_of(cfg), build(cfg.protocol)  # first: what they refuse would cost an extraction later
+    tracker: Tracker = build(cfg.tracker)
     inputs = open_inputs(cfg)
     key = result_key(cfg, inputs)
     folder = job_folder()
@@ -99,4 +99,4 @@ class TableAtEnd(Callback):
             if any(folder.glob(f"*/{FILE_NAME}")):
                 files = write_report(folder, folder)
                 print(files.text)
-                track_sweep(instantiate(config.tracker), folder, files)
+                track_sweep(build(config.tracker), folder, files)

@@ -73,18 +73,16 @@ class Die(Callback):
 def tuned(where: Path, monkeypatch: pytest.MonkeyPatch, *more: str, extra: Callback | None = None) -> Path:
     """Fine-tune in a folder; gives its last checkpoint."""
     monkeypatch.setattr(finetune, "job_folder", lambda: where)
-    honest = finetune.instantiate
+    honest = finetune.make_trainer
 
-    def with_kill(node: Any, **given: Any) -> Any:
-        if "callbacks" in given and extra is not None:
-            given["callbacks"] = [*given["callbacks"], extra]
-        return honest(node, **given)
+    def with_kill(make: Any, *, callbacks: list[Callback], **given: Any) -> Any:
+        return honest(make, callbacks=callbacks if extra is None else [*callbacks, extra], **given)
 
-    monkeypatch.setattr(finetune, "instantiate", with_kill)
+    monkeypatch.setattr(finetune, "make_trainer", with_kill)
     try:
         finetune.run(config(where.parent, f"training.max_epochs={EPOCHS}", "training.augment=true", *more))
     finally:
-        monkeypatch.setattr(finetune, "instantiate", honest)
+        monkeypatch.setattr(finetune, "make_trainer", honest)
     return where / "last.ckpt"
 
 

@@ -1,0 +1,122 @@
+"""Settings of a config against what takes them: an unknown name or a value of another type is an error with advice.
+
+Hydra passes on whatever it is given, so that ``loader.compiled=no``, a word and as such true, compiled, and a word for
+a number ended in a traceback of whatever met it first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import types
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from fmcvqa.errors import ConfigError, unknown_name
+
+_STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_WORDS |= {Path: "a path", os.PathLike: "a path"}
+
+
+def build(node: DictConfig) -> Any:
+    """What a config node's ``_target_`` makes of the rest of the node, which is checked first if the target is ours.
+
+    Raises:
+        ConfigError: If a setting does not exist or has another type.
+    """
+    given: dict[str, Any] = OmegaConf.to_container(node, resolve=True, throw_on_missing=False)  # type: ignore[assignment]
+    target = given.pop("_target_")
+    if target.startswith("fmcvqa."):
+        known = {name: value for name, value in given.items() if value != "???"}  # of what is missing Hydra tells
+        check(str(node._get_full_key(None)), known, get_object(target))
+    return instantiate(node)
+
+
+def check(
+    place: str,
+    given: Mapping[str, Any],
+    *takers: Callable[..., Any],
+    apart: Collection[str] = (),
+    **more: Any,
+) -> None:
+    """Check settings against the parameters that take them.
+
+    Args:
+        place: Where they stand in the config; empty at its top.
+        given: They by name, as plain values.
+        *takers: Classes or functions; each takes those it has.
+        apart: Parameters that a config cannot give.
+        **more: Types of settings that none of them takes.
+
+    Raises:
+        ConfigError: If a setting does not exist or has another type.
+    """
+    hints, defaults, any_name = dict(more), dict[str, Any](), False
+    for taker in takers:
+        found = _hints(taker)
+        for name, parameter in inspect.signature(taker).parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                any_name = True
+            elif name not in apart:
+                hints[name] = found.get(name, Any)
+                defaults[name] = parameter.default
+    for name, value in given.items():
+        setting = f"{place}.{name}".lstrip(".")
+        if name not in hints and any_name:
+            continue
+        if name not in hints:
+            raise unknown_name("setting", setting, [f"{place}.{known}" for known in hints], "leave it out")
+        if not _fits(value, hints[name]):
+            raise ConfigError(
+                f"{setting} is {json.dumps(value)}, which is not {_told(hints[name])}",
+                advice=_advice(setting, value, hints[name], defaults.get(name)),
+            )
+
+
+def _advice(setting: str, value: Any, hint: Any, default: Any) -> str:
+    if isinstance(value, str) and _fits([value], hint):
+        return f"'{setting}=[{value}]'"
+    if isinstance(default, bool | int | float | str) and default != "":
+        return f"{setting}={default if isinstance(default, str) else json.dumps(default)}, which is the default"
+    if isinstance(value, int | float) and _fits(str(value), hint):
+        return f"""'{setting}="{value}"', if that is a name"""
+    return ""
+
+
+def _hints(taker: Callable[..., Any]) -> dict[str, Any]:
+    """Types of parameters by name; those of a dataclass are its fields', which may come from several modules."""
+    fields = hasattr(taker, "__dataclass_fields__") or hasattr(taker, "_fields")
+    return get_type_hints(taker.__init__ if isinstance(taker, type) and not fields else taker)  # type: ignore[misc]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of a type. Words that a ``Literal`` has not are left to who takes them: it says more."""
+    try:
+        TypeAdapter(hint, config=_STRICT).validate_json(json.dumps(value))
+    except ValidationError as error:
+        return any(found["type"] == "literal_error" for found in error.errors())
+    return True
+
+
+def _told(hint: Any) -> str:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_told, inner)))
+    if origin is Literal:
+        return " or ".join(map(str, inner))
+    if hint is type(None):
+        return "null"
+    kind = origin or hint
+    if isinstance(kind, type) and issubclass(kind, Mapping):
+        return "names with values"
+    if isinstance(kind, type) and issubclass(kind, Sequence) and kind is not str:
+        many = f" of {len(inner)}" if kind is tuple and Ellipsis not in inner else ""
+        return f"a list{many} ({_told(inner[0])} each)"
+    return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
