@@ -58,13 +58,13 @@ class InferenceTrunk(nn.Module):
         self.taps, self.vector_taps = trunk.taps, trunk.vector_taps
         self.precision, self.dtype = precision, PRECISIONS[precision]
         self.body = folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        release()  # graphs refer back to themselves, and so keep the weights of each step before
+        self._large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
+        self._release()  # graphs refer back to themselves, and so keep the weights of each step before
         # As they came, and as folding made them of a variance below 0.
         for name, weight in (*trunk.named_parameters(), *trunk.named_buffers(), *self.body.named_parameters()):
             if not weight.isfinite().all():
                 advice = "the checkpoint of another epoch, or the file once more from where it came"
                 raise WeightsError(f"the network's weights are not finite numbers in {name}", advice=advice)
-        self._large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
         self._compiled_frames, self._ready = compiled_frames, ""  # the kind of device it is ready for
         self._compiled: Callable[[Tensor], Maps] | None = None
         self._arranged = False
@@ -131,7 +131,7 @@ class InferenceTrunk(nn.Module):
                 module.expect(len(parts[0]))
         in_threads(one, [parts[0][:1] if self._frames else parts[0]] * len(parts))
         if not self._frames:
-            release()  # of weights as they were; kept for what a batch frees, it would not come back
+            self._release()  # of weights as they were; kept for what a batch frees, it would not come back
         self._size, self._frames = parts[0].shape[2:], sum(len(part) for part in parts)
 
     def _run(self, frames: Tensor, *, compiled: bool) -> Maps:
@@ -156,6 +156,10 @@ class InferenceTrunk(nn.Module):
         few = _MORE if self._large and self.dtype.itemsize == 2 else _FEW
         return min(few, self._compiled_frames or few)
 
+    def _release(self) -> None:
+        if self._large:  # else it frees less than it is worth
+            release()
+
     def _prepare(self, device: torch.device) -> None:
         """Convert to the precision of the arithmetic where the network is now, and to what is fastest there."""
         on_cpu = device.type == "cpu"
@@ -172,7 +176,7 @@ class InferenceTrunk(nn.Module):
                 if isinstance(module, nn.Conv2d):
                     module.weight.data = rounded(module.weight, self.dtype)
         self.to(self.dtype).to(memory_format=torch.channels_last)
-        release()  # of the trunk, if nobody else wants it, and of weights as they were
+        self._release()  # of the trunk, if nobody else wants it, and of weights as they were
         if self._compiled_frames:
             self._compiled = torch.compile(self.body, dynamic=False)
         self._ready = device.type

@@ -252,13 +252,13 @@ def test_one_device_and_unfilled_memory_while_it_runs(
     trunk: Trunk, records: list[VideoRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    real, settings = streaming.lightning.Trainer, torch.utils.deterministic
+    real, settings = streaming.make_trainer, torch.utils.deterministic
 
     def trainer(**arguments: Any) -> Any:
         asked.append((arguments["devices"], settings.fill_uninitialized_memory))  # type: ignore[attr-defined]
         return real(**arguments)
 
-    monkeypatch.setattr(streaming.lightning, "Trainer", trainer)
+    monkeypatch.setattr(streaming, "make_trainer", trainer)
     extract(records[1:2], trunk)
     extract(records[1:2], trunk, trainer={"accelerator": "cpu", "devices": "auto"})
     assert asked == [(1, False), ("auto", False)]
