@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from fmcvqa import __version__, configs
-from fmcvqa.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED, FmcvqaError, unknown_name
+from fmcvqa.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED, FileError, FmcvqaError, unknown_name
 
 RESEARCH = {
     "finetune": "fine-tune a network on image quality (TID2013)",
@@ -61,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `fmcvqa report ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        if (told := FileError.of(error)) is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return told.exit_code
 
 
 def _interrupted() -> int:

@@ -6,6 +6,7 @@ Every message says what was asked and is wrong, what exists instead, and what to
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,20 @@ def unknown_name(kind: str, name: str, known: Sequence[str], advice: str) -> Con
     near = difflib.get_close_matches(name, known, 1)
     advice = f"{near[0]}, or {advice}" if near else advice
     return ConfigError(f"there is no {kind} {name!r}", found=", ".join(known), advice=advice)
+
+
+class FileError(FmcvqaError):
+    """A file or folder that cannot be read or written."""
+
+    @classmethod
+    def of(cls, error: OSError) -> FileError | None:
+        """The same about the system's error; None where it names no file, as of a network."""
+        if error.filename is None:
+            return None
+        return cls(
+            f"{os.fsdecode(error.filename)}: {error.strerror}",
+            advice="a file or folder that is there, may be read or written, and has room",
+        )
 
 
 class DatasetError(FmcvqaError):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from fmcvqa.data.decoding import OnDamage, make_decoder
-from fmcvqa.data.records import VideoRecord
+from fmcvqa.data.records import VideoRecord, refuse_one
 from fmcvqa.errors import ConfigError, FmcvqaError, ModelFileError, VideoError
 from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
@@ -107,8 +107,10 @@ class VideoQualityModel:
             done: Called with each prediction in the order of the clips, as soon as it and all before it are there.
 
         Raises:
-            ConfigError: If the stride is below 1, or another than that of features with the pool ``delta``.
+            ConfigError: If a single path is given, or the stride is below 1 or another than that of features with the
+                pool ``delta``.
         """
+        refuse_one(clips)
         recipe = replace(self.recipe, stride=self.recipe.stride if stride is None else stride, damage=damage)
         if "delta" in recipe.pools and recipe.stride != self.recipe.stride:
             raise ConfigError(

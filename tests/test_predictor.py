@@ -260,6 +260,11 @@ def test_a_stride_keeps_every_so_manieth_frame(model: VideoQualityModel, tmp_pat
     assert str(caught.value) == "recipe.stride is 0. Try: recipe.stride = a whole number from 1"
 
 
+def test_one_path_is_no_list_of_clips(model: VideoQualityModel, clips: list[Path]) -> None:
+    with pytest.raises(ConfigError, match=r"'clip\.mp4' is one video, not a list of videos"):
+        model.predict_many("clip.mp4")
+
+
 def test_a_model_of_changes_between_frames_takes_no_other_stride(model: VideoQualityModel, clips: list[Path]) -> None:
     moving = VideoQualityModel(
         model.trunk, replace(model.recipe, pools=("mean", "max", "delta")), model.regressor, SCALE, {}

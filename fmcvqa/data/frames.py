@@ -28,7 +28,7 @@ from fmcvqa.data.decoding import (
     make_decoder,
 )
 from fmcvqa.data.preprocess import Preprocess
-from fmcvqa.data.records import VideoRecord
+from fmcvqa.data.records import VideoRecord, refuse_one
 from fmcvqa.errors import ConfigError, Damage, DatasetError, VideoError
 
 Stream = Generator["FrameBatch", None, None]
@@ -85,7 +85,7 @@ class VideoFrameDataModule(lightning.LightningDataModule):
 
     Raises:
         DatasetError: If two videos have the same id.
-        ConfigError: If a number is out of range or the decoder is not to be had.
+        ConfigError: If a single path is given, a number is out of range or the decoder is not to be had.
     """
 
     def __init__(
@@ -226,6 +226,7 @@ class _Chunks(IterableDataset[FrameBatch]):
 
 
 def _with_ids(videos: Sequence[VideoRecord | str | Path]) -> list[tuple[str, str | Path]]:
+    refuse_one(videos)
     named: list[tuple[str, str | Path]] = [
         (video.id, video.path) if isinstance(video, VideoRecord) else (Path(video).stem, video) for video in videos
     ]

@@ -78,7 +78,7 @@ class TID2013DataModule(LightningDataModule):
         num_workers: Processes that decode images; 0 decodes in the process.
 
     Raises:
-        ConfigError: If the split does not exist or the crop is larger than the resized image.
+        ConfigError: If the split does not exist, the crop is larger than the resized image, or a number is too small.
     """
 
     def __init__(
@@ -95,6 +95,9 @@ class TID2013DataModule(LightningDataModule):
         num_workers: int = 2,
     ) -> None:
         super().__init__()
+        for name, value, least in (("batch_size", batch_size, 1), ("crop", crop, 1), ("num_workers", num_workers, 0)):
+            if value < least:
+                raise ConfigError(f"{name} is {value}", advice=f"give a number of at least {least}")
         if resize is not None and crop > min(resize):
             raise ConfigError(f"a crop of {crop} does not fit into images resized to {resize[0]}x{resize[1]}")
         self.dataset: ImageDataset = TID2013(dataset) if isinstance(dataset, str | Path) else dataset

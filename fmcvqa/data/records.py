@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from fmcvqa.errors import ConfigError
 
 FORBIDDEN_IN_IDS = frozenset('/\\\0:*?"<>|\n\r')
 
@@ -32,6 +35,16 @@ class VideoRecord:
     def __post_init__(self) -> None:
         if not self.id or self.id.startswith(".") or FORBIDDEN_IN_IDS & set(self.id):
             raise ValueError(f"the video id {self.id!r} cannot name a file")
+
+
+def refuse_one(videos: object) -> None:
+    """Refuse a path where several are asked for: a string is a sequence too, of characters.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    if isinstance(videos, str | os.PathLike):
+        raise ConfigError(f"{os.fspath(videos)!r} is one video, not a list of videos", advice="put it in a list")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def extract_features(
 
     Raises:
         VideoError: If a video cannot be read and ``failed`` is not given.
-        ConfigError: If ``trainer`` or the network has another precision than the recipe, or Lightning refuses it.
+        ConfigError: If ``trainer`` or the network has another precision than the recipe, or Lightning refuses it;
+            or if a number is out of its range.
     """
     arguments = {"precision": recipe.precision, "devices": 1, **(trainer or {})}
     if arguments["precision"] != recipe.precision:
@@ -92,6 +93,8 @@ def extract_features(
             f"trainer.precision is {arguments['precision']} but recipe.precision is {recipe.precision}",
             advice="recipe.precision alone, which the stored features are named by",
         )
+    if not heartbeat_seconds > 0:
+        raise ConfigError(f"heartbeat_seconds is {heartbeat_seconds}", advice="give a number of seconds above 0")
     arguments["precision"] = "32-true"  # the extractor converts its network itself, once instead of at each call
     ready = network if isinstance(network, InferenceTrunk) else InferenceTrunk(network, recipe.precision)
     if ready.precision != recipe.precision:

@@ -44,7 +44,7 @@ class IQARegressor(LightningModule):
         rank_weight: Of the pairwise rank loss over a batch, added too.
 
     Raises:
-        ConfigError: If the backbone, optimizer or schedule is unknown, or a weight or rate is below 0.
+        ConfigError: If the backbone, optimizer or schedule is unknown, or a number is out of its range.
         WeightsError: If the weights cannot be had or do not fit.
     """
 
@@ -70,9 +70,19 @@ class IQARegressor(LightningModule):
             if value not in get_args(known):
                 raise ConfigError(f"there is no {name} {value!r}", found=", ".join(get_args(known)))
         factors = {"backbone_lr": backbone_lr, "correlation_weight": correlation_weight, "rank_weight": rank_weight}
-        for name, factor in factors.items():
-            if factor < 0:
+        for name, factor in {**factors, "weight_decay": weight_decay}.items():
+            if not factor >= 0:
                 raise ConfigError(f"{name} is {factor:g}", advice="0 or more")
+        if not lr > 0:
+            raise ConfigError(f"lr is {lr:g}", advice="a number above 0, such as 1e-3")
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"momentum is {momentum:g}", advice="a number from 0 up to 1, which it may not reach")
+        if head_hidden < 1:
+            raise ConfigError(f"head_hidden is {head_hidden}", advice="give a number of at least 1")
+        if mos_range is not None and not mos_range[0] < mos_range[1]:
+            raise ConfigError(
+                f"mos_range is {list(mos_range)}", advice="the lowest and the highest MOS, such as [0, 9]"
+            )
         weights = str(weights)  # a checkpoint holds plain values only: it is read with weights_only=True
         mos_range = None if mos_range is None else (float(mos_range[0]), float(mos_range[1]))
         self.save_hyperparameters()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmcvqa.errors import ConfigError
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.kernels import KernelBank, Precision
 
@@ -20,6 +21,9 @@ class KernelSettings:
         folder: Where jobs in other processes find them, or None.
         disk_gib: Kernels to keep in ``folder``; beyond that the oldest of other features or folds are removed.
         max_gib: Largest N x N working matrices; with more videos linear kernels are fitted in the primal.
+
+    Raises:
+        ConfigError: If a size is below 0.
     """
 
     precision: Precision = "float32"
@@ -28,6 +32,11 @@ class KernelSettings:
     folder: str | Path | None = None
     disk_gib: float = 8.0
     max_gib: float = 12.0
+
+    def __post_init__(self) -> None:
+        for name in ("memory_gib", "disk_gib", "max_gib"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"kernels.{name} is {getattr(self, name)}", advice="0 or more")
 
     def bank(self, features: FeatureMatrix, target: FeatureMatrix | None = None) -> KernelBank:
         """The kernels of these features."""

@@ -76,6 +76,9 @@ class Protocol(ABC):
     def __post_init__(self) -> None:
         if self.mapping not in ("train", "test"):
             raise ConfigError(f"protocol.mapping={self.mapping} is unknown", found="train, test")
+        for name in ("seed", "permutation"):
+            if not 0 <= getattr(self, name) < 2**32:
+                raise ConfigError(f"protocol.{name} is {getattr(self, name)}", advice="a number from 0 to 4294967295")
 
     @property
     @abstractmethod

@@ -56,12 +56,10 @@ def run(cfg: DictConfig) -> float:
     """
     config = plain_config(cfg)
     folder = job_folder()
+    _check(config)
     dataset = build(cfg.data)
     training = dict(config["training"])
-    ours = ("dataset", "seed", "backbone", "weights")
-    check("training", training, TID2013DataModule, IQARegressor, apart=ours, max_epochs=int, ema=float | None)
-    check("model", config["model"], name=str, weights=str, seed=int)
-    check("", {name: config[name] for name in ("seed", "checkpoint_steps")}, seed=int, checkpoint_steps=int)
+    resume = _start(config["ckpt_path"], folder)
     max_epochs, averaging = training.pop("max_epochs"), weight_averaging(training.pop("ema"))
     model = {key: training.pop(key) for key in OF_MODEL}
     images = TID2013DataModule(dataset, seed=config["seed"], **training)
@@ -82,7 +80,7 @@ def run(cfg: DictConfig) -> float:
             default_root_dir=str(folder),
             enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),
         )
-        _fit(trainer, regressor, images, _start(config["ckpt_path"], folder))
+        _fit(trainer, regressor, images, resume)
         best = history.best()
         tracker.summary({f"best/{name}": value for name, value in best.items()})
     if trainer.is_global_zero:
@@ -103,6 +101,18 @@ def run(cfg: DictConfig) -> float:
         print(_sentence(result))
     resumable.end_if_asked()
     return float(best["srocc"])
+
+
+def _check(config: dict[str, Any]) -> None:
+    training, ours = config["training"], ("dataset", "seed", "backbone", "weights")
+    check("training", training, TID2013DataModule, IQARegressor, apart=ours, max_epochs=int, ema=float | None)
+    check("model", config["model"], name=str, weights=str, seed=int)
+    numbers = {name: config[name] for name in ("seed", "checkpoint_steps")}
+    check("", numbers, seed=int, checkpoint_steps=int)
+    numbers["training.max_epochs"] = training["max_epochs"]  # -1 is for ever, to Lightning; schedules have an end
+    for name, value in numbers.items():
+        if not 0 <= value < 2**32:
+            raise ConfigError(f"{name} is {value}", advice="a whole number from 0 to 4294967295")
 
 
 def weight_averaging(decay: float | None) -> list[Callback]:
@@ -137,6 +147,8 @@ def _tracker(cfg: DictConfig, config: dict[str, Any], folder: Path, dataset: str
 
 def _start(given: str | None, folder: Path) -> str | None:
     """The checkpoint to go on from: ``last`` is the run's own, where there is one yet."""
+    if given not in (None, "last") and not Path(given).is_file():
+        raise ConfigError(f"there is no checkpoint {given}", advice="ckpt_path=last, or leave it out to start anew")
     if given != "last":
         return given
     last = folder / "last.ckpt"

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from fmcvqa import __version__
 from fmcvqa.errors import ConfigError
 from fmcvqa.features.recipe import FeatureRecipe
+from fmcvqa.files import refuse_unwritable
 from fmcvqa.hub import local_weights
 from fmcvqa.modelcard import shareable
 from fmcvqa.modelfile import read_model_file
@@ -46,6 +47,7 @@ def run(cfg: DictConfig) -> float:
     """Cross-validate a cell, train it on every video, and write the model and its report; gives the median SROCC.
 
     Raises:
+        OSError: If ``output`` cannot be written; nothing was started.
         DatasetError: If the dataset is not complete, or its labels cannot be learnt from.
         FeatureError: If the features or labels cannot be regressed.
         ConfigError: If the features are not our own, or the protocol tests on another set.
@@ -58,6 +60,7 @@ def run(cfg: DictConfig) -> float:
         raise ConfigError("a model needs features it can make itself", advice="features=store")
     tracker: Tracker = build(cfg.tracker)
     cell = cell_of(cfg)
+    refuse_unwritable(Path(cfg.output))
     check_labels(build(cfg.data))  # before hours of decoding
     inputs = open_inputs(cfg)
     evaluation = inputs.evaluate(cell, protocol)

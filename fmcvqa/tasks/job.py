@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_limits
 
-from fmcvqa.errors import FmcvqaError
+from fmcvqa.errors import FileError, FmcvqaError
 from fmcvqa.tasks import gate, multirun
 from fmcvqa.tasks.redaction import redacted
 from fmcvqa.tasks.targets import refuse_foreign
@@ -44,8 +44,10 @@ def _run(command: str, cfg: DictConfig) -> float:
     try:
         refuse_foreign(cfg)  # again: now every interpolation has its value
         objective = float(task.run(cfg))
-    except (FmcvqaError, InstantiationException) as raised:
-        cause = raised if isinstance(raised, FmcvqaError) else raised.__cause__
+    except (FmcvqaError, InstantiationException, OSError) as raised:
+        cause = raised.__cause__ if isinstance(raised, InstantiationException) else raised
+        if isinstance(cause, OSError):
+            cause = FileError.of(cause)
         if not isinstance(cause, FmcvqaError):
             raise
         error = cause

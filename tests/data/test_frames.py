@@ -123,6 +123,12 @@ def test_the_default_is_the_papers_size(clips: list[Path]) -> None:
     assert batch.frame_indices == [0, 19]
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_is_no_list_of_videos(kind: type[str | Path], clips: list[Path]) -> None:
+    with pytest.raises(ConfigError, match=r"\.mp4' is one video, not a list of videos\. Try: put it in a list$"):
+        VideoFrameDataModule(kind(clips[0]))  # type: ignore[arg-type]
+
+
 def test_without_lightnings_trainer(clips: list[Path]) -> None:
     records = [VideoRecord(f"video {k}", path, 3.0) for k, path in enumerate(clips)]
     loader = VideoFrameDataModule(records, preprocess=None).predict_dataloader()

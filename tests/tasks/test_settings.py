@@ -118,8 +118,64 @@ def test_a_cell_does_not_start(setting: str, tmp_path: Path, capsys: Capture) ->
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("setting", ["training.lr=fast", "training.resize=5", "+training.seed=1", "seed=x"])
+OF_TRAINING = [
+    *("training.lr=fast", "training.lr=0", "training.resize=5", "training.crop=0", "training.batch_size=0"),
+    *("training.num_workers=-1", "training.momentum=1", "training.weight_decay=-1", "training.head_hidden=0"),
+    *("training.mos_range=[5,1]", "training.max_epochs=-1", "+training.seed=1", "seed=x", "seed=-1"),
+    *("checkpoint_steps=-1", "ckpt_path=none.ckpt"),
+]
+
+
+@pytest.mark.parametrize("setting", OF_TRAINING)
 def test_a_fine_tuning_does_not_start(setting: str, tmp_path: Path, capsys: Capture) -> None:
-    code, _, err = run(capsys, "finetune", "data=synthetic_tid2013", *places(tmp_path), "tracker=none", setting)
+    small = ["data=synthetic_tid2013", "data.references=2", "data.distortions=[1]", "data.size=[48,48]"]
+    small += ["model=squeezenet1_1", "model.weights=none", "tracker=none"]
+    code, _, err = run(capsys, "finetune", *small, *places(tmp_path), setting)
     assert (code, len(errors(err))) == (2, 1)
-    assert not (tmp_path / "data").exists()
+    assert setting.lstrip("+").partition("=")[0].removeprefix("training.").removesuffix("_path")[:4] in err
+    assert not (tmp_path / "outputs" / "finetune" / "result.json").exists()
+
+
+OF_A_CELL = ["protocol.seed=-1", "protocol.permutation=-1", "kernels.memory_gib=-1", "loader.heartbeat_seconds=0"]
+
+
+@pytest.mark.parametrize("setting", OF_A_CELL)
+def test_numbers_out_of_their_range(setting: str, tmp_path: Path, capsys: Capture) -> None:
+    taps = ["recipe.taps=[features.4]", "features.layers=[features.4]"]
+    code, _, err = run(capsys, "sweep", *generated(), *network(), *taps, *places(tmp_path), "tracker=none", setting)
+    name, _, value = setting.removeprefix("loader.").partition("=")
+    assert (code, [line.startswith(f"{name} is {value}. Try: ") for line in errors(err)]) == (2, [True])
+
+
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [
+        ("extract", "paths.cache={file}/x"),
+        ("extract", "paths.outputs={file}/x"),
+        ("sweep", "protocol.splits_file={file}x"),
+        ("sweep", "kernels.folder={file}/x"),
+        ("fit", "output={file}/x"),
+        ("fit", "output={folder}"),
+    ],
+)
+def test_files_and_folders_that_are_refused(command: str, setting: str, tmp_path: Path, capsys: Capture) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.touch()
+    folder.mkdir()
+    taps = ["recipe.taps=[features.4]"] + ["features.layers=[features.4]", "tracker=none"] * (command != "extract")
+    words = [*generated(), *network(), *taps, *places(tmp_path), setting.format(file=file, folder=folder)]
+    code, _, err = run(capsys, command, *words)
+    (told,) = errors(err)
+    assert code == 4
+    assert str(folder if "{folder}" in setting else file) in told
+    if command == "fit":
+        assert not (tmp_path / "cache").exists()  # nothing was computed that could not be kept
+
+
+def test_a_cell_of_many_whose_file_is_missing_fails_alone(tmp_path: Path, capsys: Capture) -> None:
+    taps = ["recipe.taps=[features.4]", "features.layers=[features.4]", "protocol.repeats=1", "tracker=none"]
+    splits = f"protocol.splits_file=null,{tmp_path / 'none.json'}"
+    code, out, err = run(capsys, "sweep", "-m", *generated(), *network(), *taps, *places(tmp_path), splits)
+    assert code == 3
+    assert out.count("features.4 linear: SROCC ") == 1
+    assert "none.json: No such file or directory" in err
