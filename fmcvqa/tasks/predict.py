@@ -6,13 +6,14 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 from fmcvqa.data.decoding import OnDamage, make_decoder
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
-from fmcvqa.files import file_digest, write_atomic
+from fmcvqa.files import file_digest, refuse_unwritable, write_atomic
 from fmcvqa.hub import local_model
 from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
@@ -26,6 +27,9 @@ from fmcvqa.tasks.terminal import Parser, at_least, coloured, counted
 def main(argv: Sequence[str]) -> int:
     """Score clips; gives 0, or 3 if some could not be read."""
     options = _parser().parse_args(argv)
+    if options.html:
+        with _page_is_written(options.html):
+            refuse_unwritable(options.html)
     options.model = local_model(options.model)
     model = VideoQualityModel.load(options.model)
     clips, again = find_clips(options.clips)
@@ -178,11 +182,17 @@ def _write_page(
         num_workers=max(options.workers, 1),
         progress=sys.stderr.isatty(),
     )
-    try:
+    with _page_is_written(options.html):
         write_atomic(options.html, page)
-    except OSError as error:
-        raise ConfigError(f"{options.html} cannot be written ({error.strerror})", advice="another --html") from error
     _say(f"the page is {options.html}")
+
+
+@contextmanager
+def _page_is_written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror})", advice="another --html") from error
 
 
 def _say(text: str) -> None:
