@@ -52,10 +52,10 @@ def quiet() -> Iterator[None]:
 
 
 def by_itself(**arguments: Any) -> dict[str, Any]:
-    """These arguments, and that the process is the only one where they ask for one device.
+    """Arguments of a Trainer; with one device, they say too that this process is no rank of a Slurm allocation's tasks.
 
-    Else Lightning would take a Slurm allocation of several tasks, within which this process is none or one of many
-    that know nothing of each other, for ranks of its own, and refuse how many there are.
+    Lightning would take every task for a rank, and refuse an allocation of more tasks than devices. Processes that
+    extract need not know of each other: they share the store by their claims.
     """
     plugins = arguments.get("plugins") or []
     plugins = list(plugins) if isinstance(plugins, list | tuple) else [plugins]

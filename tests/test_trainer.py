@@ -65,14 +65,22 @@ def test_what_lightning_refuses_is_told(words: list[str], tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("slurm")
-@pytest.mark.parametrize("setting", ["trainer.devices=1", "trainer.strategy=nonsense", "+trainer.nonsense=1"])
-def test_fine_tuning_tells_it_too(setting: str, tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("trainer.devices=1", "You set `--ntasks=2`"),
+        ("trainer.strategy=nonsense", "invalid strategy name: `strategy='nonsense'`"),
+        ("+trainer.nonsense=1", "unexpected keyword argument 'nonsense'"),
+    ],
+)
+def test_fine_tuning_tells_it_too(setting: str, why: str, tmp_path: Path, capsys: Capture) -> None:
     """It is not told to go on by itself: the tasks of an allocation would write over each other's checkpoints."""
     small = ["data=synthetic_tid2013", "data.references=4", "data.distortions=[1]", "data.size=[96,96]"]
     small += ["model=squeezenet1_1", "model.weights=none", "training.crop=80", "tracker=none", "training.num_workers=0"]
     code, _, err = run(capsys, "finetune", *small, *places(tmp_path), "trainer.accelerator=cpu", setting)
+    (told,) = errors(err)
     assert code == 2
-    assert errors(err)[0].startswith("Lightning refuses these settings of its trainer: ")
+    assert told.startswith("Lightning refuses these settings of its trainer: ") and why in told
 
 
 def test_only_one_device_is_by_itself() -> None:

@@ -30,7 +30,8 @@ from fmcvqa.tasks.sources import FeatureSource, LabelledFeatures
 def cell_of(cfg: DictConfig) -> Cell:
     """The cell a config asks for."""
     settings: SVRSettings = build(cfg.regressor)
-    chosen = {name: plain_config(cfg.features)[name] for name in ("layers", "pools")}
+    features = plain_config(cfg.features)
+    chosen = {name: features[name] for name in ("layers", "pools")}
     check("features", chosen, layers=Sequence[str], pools=Sequence[str])
     return Cell(layers=tuple(chosen["layers"]), pools=tuple(chosen["pools"]), **dataclasses.asdict(settings))
 

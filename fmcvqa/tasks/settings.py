@@ -62,21 +62,20 @@ def check(
     for taker in takers:
         found = _hints(taker)
         for name, parameter in inspect.signature(taker).parameters.items():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            if parameter.kind is parameter.VAR_KEYWORD:
                 any_name = True
-            elif name not in apart:
+            elif parameter.kind is not parameter.VAR_POSITIONAL and name not in apart:
                 hints[name] = found.get(name, Any)
                 defaults[name] = parameter.default
+    prefix = f"{place}." if place else ""
     for name, value in given.items():
-        setting = f"{place}.{name}".lstrip(".")
-        if name not in hints and any_name:
-            continue
-        if name not in hints:
-            raise unknown_name("setting", setting, [f"{place}.{known}" for known in hints], "leave it out")
-        if not _fits(value, hints[name]):
+        if name not in hints and not any_name:
+            raise unknown_name("setting", prefix + name, [prefix + known for known in hints], "leave it out")
+        hint = hints.get(name, Any)
+        if not _fits(value, hint):
             raise ConfigError(
-                f"{setting} is {json.dumps(value)}, which is not {_told(hints[name])}",
-                advice=_advice(setting, value, hints[name], defaults.get(name)),
+                f"{prefix}{name} is {json.dumps(value)}, which is not {_told(hint)}",
+                advice=_advice(prefix + name, value, hint, defaults.get(name)),
             )
 
 

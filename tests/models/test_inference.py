@@ -231,6 +231,17 @@ def test_weights_that_are_no_numbers_are_refused(value: float) -> None:
         InferenceTrunk(trunk)
 
 
+@pytest.mark.parametrize(("large", "times"), [(0, 3), (16 << 20, 0)])
+def test_garbage_is_collected_for_large_networks_alone(large: int, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[None] = []
+    monkeypatch.setattr(inference, "release", lambda: collected.append(None))
+    monkeypatch.setattr(inference, "_LARGE_WEIGHTS", large)
+    network = InferenceTrunk(Trunk("squeezenet1_1", ("features.4",), "none"))
+    for _ in range(2):
+        network(frames())
+    assert len(collected) == times
+
+
 def test_unknown_precision() -> None:
     with pytest.raises(ConfigError) as caught:
         InferenceTrunk(Trunk("squeezenet1_1", ("features.3",), "none"), "bf16")

@@ -76,6 +76,13 @@ def test_ranks_that_srun_starts_share_the_videos(labels: Path, tmp_path: Path) -
     assert stored(tmp_path / "two") == stored(tmp_path / "one")
 
 
+def test_tasks_of_one_device_each_share_the_videos_by_their_claims(labels: Path, tmp_path: Path) -> None:
+    command(*words(labels, tmp_path / "one"))
+    out = command(*words(labels, tmp_path / "two"), before=("srun", "--ntasks=2", "--nodes=1"))
+    assert out.count("5 videos of labels: features in ") == 2
+    assert stored(tmp_path / "two") == stored(tmp_path / "one")
+
+
 def test_a_sweep_gives_the_scores_of_one_process(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 8))
