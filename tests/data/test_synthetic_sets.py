@@ -292,7 +292,7 @@ def test_the_manifest_says_what_the_set_is(tmp_path):
     assert json.loads((tmp_path / "set/synthetic.json").read_text()) == {
         "name": "KoNViD-1k (synthetic stand-in)",
         "note": "Generated pictures and invented scores: a stand-in, not the dataset whose layout it has.",
-        "settings": {"version": 2, "seed": 7, "size": [64, 96], "videos": 6, "seconds": 0.24, "fps": 25},
+        "settings": {"version": 3, "seed": 7, "size": [64, 96], "videos": 6, "seconds": 0.24, "fps": 25},
     }
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import fft
 
 from fmcvqa.data.distortions.base import At, Floats, normal
-from fmcvqa.data.distortions.noise import TO_RGB
+from fmcvqa.data.distortions.ycbcr import to_rgb, to_ycbcr
 from fmcvqa.data.pixels import Pixels, to_pixels
 
 _STEP_OVER_NOISE = 4.0  # where a coder of noisy images works best, see lossy_noisy
@@ -127,7 +127,7 @@ def _dct(image: Pixels) -> Floats:
     """Coefficients [rows, columns, 3, 8, 8] of Y, Cb and Cr; the image is continued to whole blocks."""
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, -height % _SIDE), (0, -width % _SIDE), (0, 0)), "edge")
-    planes = padded @ np.linalg.inv(TO_RGB).T.astype(np.float32)
+    planes = to_ycbcr(padded)
     rows, columns = padded.shape[0] // _SIDE, padded.shape[1] // _SIDE
     split = planes.reshape(rows, _SIDE, columns, _SIDE, 3).transpose(0, 2, 4, 1, 3)
     coefficients: Floats = fft.dctn(split, axes=(3, 4), norm="ortho")
@@ -138,4 +138,4 @@ def _undct(coefficients: Floats, shape: tuple[int, ...]) -> Pixels:
     rows, columns = coefficients.shape[:2]
     split = fft.idctn(coefficients, axes=(3, 4), norm="ortho").transpose(0, 3, 1, 4, 2)
     planes = split.reshape(rows * _SIDE, columns * _SIDE, 3)
-    return to_pixels((planes @ TO_RGB.T)[: shape[0], : shape[1]])
+    return to_pixels(to_rgb(planes)[: shape[0], : shape[1]])

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from fmcvqa.data.distortions.base import At
-from fmcvqa.data.distortions.noise import LUMA
+from fmcvqa.data.distortions.ycbcr import luma
 from fmcvqa.data.pixels import Pixels, to_pixels
 
 _MOST_COLOURS = 256  # of a palette image
@@ -26,7 +26,7 @@ def contrast(image: Pixels, rng: np.random.Generator) -> At:
 
 def saturation(image: Pixels, rng: np.random.Generator) -> At:
     """Differences from the luminance multiplied by a factor; the luminance stays as it is."""
-    grey = (image @ LUMA)[..., None]
+    grey = luma(image)[..., None]
     return lambda factor: to_pixels(grey + np.float32(factor) * (image - grey))
 
 

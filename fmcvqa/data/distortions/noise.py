@@ -6,11 +6,9 @@ import numpy as np
 from scipy import ndimage
 
 from fmcvqa.data.distortions.base import At, Floats, normal, scaled
+from fmcvqa.data.distortions.ycbcr import luma, to_rgb
 from fmcvqa.data.pixels import Pixels, to_pixels
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
-"""Y, Cb, Cr (ITU-R BT.601, full range, chroma about 0) to R, G, B."""
 _CHROMA_OVER_LUMA = 2.0
 _SMOOTH = 3  # pixels of the window of correlated noise
 
@@ -26,7 +24,7 @@ def in_colour(image: Pixels, rng: np.random.Generator) -> At:
     Twice: what makes the luminance PSNR published with TID2013 (43.6 dB at level 1) out of 33 dB over R, G and B.
     """
     noise = normal(image, rng) * np.array([1, _CHROMA_OVER_LUMA, _CHROMA_OVER_LUMA], np.float32)
-    return scaled(image, noise @ TO_RGB.T)
+    return scaled(image, to_rgb(noise))
 
 
 def correlated(image: Pixels, rng: np.random.Generator) -> At:
@@ -36,9 +34,9 @@ def correlated(image: Pixels, rng: np.random.Generator) -> At:
 
 def masked(image: Pixels, rng: np.random.Generator) -> At:
     """White Gaussian noise in proportion to the local contrast, which hides it."""
-    luma = image @ LUMA
-    mean = ndimage.gaussian_filter(luma, 2.0)
-    contrast = np.sqrt(np.maximum(ndimage.gaussian_filter(luma**2, 2.0) - mean**2, 0)) + np.float32(0.5)
+    y = luma(image)
+    mean = ndimage.gaussian_filter(y, 2.0)
+    contrast = np.sqrt(np.maximum(ndimage.gaussian_filter(y**2, 2.0) - mean**2, 0)) + np.float32(0.5)
     weight = contrast / np.sqrt(np.mean(contrast**2))
     return scaled(image, normal(image, rng) * weight[..., None])
 

@@ -19,7 +19,7 @@ from fmcvqa.data.synthetic.scenes import Scene
 from fmcvqa.errors import ConfigError
 
 MANIFEST = "synthetic.json"
-VERSION = 2  # raised when the same settings give other files: an old folder is then refused instead of mixed
+VERSION = 3  # raised when the same settings give other files: an old folder is then refused instead of mixed
 
 SCENE, PLAN, RENDER, RATING, NAME = range(5)
 """Separate sources of chance: drawing more from one never shifts another."""
