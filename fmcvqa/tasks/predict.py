@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fmcvqa.data.decoding import OnDamage, make_decoder
-from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError
+from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError, FileError
 from fmcvqa.files import file_digest, refuse_unwritable, write_atomic
 from fmcvqa.hub import local_model
 from fmcvqa.prediction import Prediction
@@ -192,7 +192,7 @@ def _page_is_written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror})", advice="another --html") from error
+        raise FileError(f"{path} cannot be written ({error.strerror})", advice="another --html") from error
 
 
 def _say(text: str) -> None:
