@@ -31,9 +31,10 @@ class Preprocess(nn.Module):
         std: Standard deviation of each channel.
         jpeg_quality: Write and read each frame as JPEG of this quality (1-100) first, as the authors' code does with
             95; None does not.
+        smallest: Side in pixels of the smallest frame that the network takes; smaller ones are refused.
 
     Raises:
-        ConfigError: If a number is out of range, or the crop is larger than the resized frame.
+        ConfigError: If a number is out of range, the crop larger than the resized frame, or either below ``smallest``.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Preprocess(nn.Module):
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
         jpeg_quality: int | None = None,
+        smallest: int = 1,
     ) -> None:
         super().__init__()
         for name, value in (("resize", resize), ("crop", crop)):
@@ -51,12 +53,16 @@ class Preprocess(nn.Module):
         if resize is not None and crop is not None and crop > resize:
             problem = f"crop={crop} is larger than the short side after resize={resize}"
             raise ConfigError(problem, advice=f"crop={resize} or less")
+        for name, value in (("crop", crop), ("resize", resize)):
+            if value is not None and value < smallest:
+                problem = f"{name}={value} is smaller than the {smallest} pixels that the network takes"
+                raise ConfigError(problem, advice=f"{name}={smallest} or more")
         if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
             problem = f"mean={list(mean)} and std={list(std)} are not three numbers each, std above 0"
             raise ConfigError(problem, advice="one number for each of red, green and blue")
         if jpeg_quality is not None and not 1 <= jpeg_quality <= 100:
             raise ConfigError(f"jpeg_quality is {jpeg_quality}", advice="give 1 to 100, or null for none")
-        self.resize, self.crop, self.jpeg_quality = resize, crop, jpeg_quality
+        self.resize, self.crop, self.jpeg_quality, self.smallest = resize, crop, jpeg_quality, smallest
         self.mean, self.std = tuple(float(value) for value in mean), tuple(float(value) for value in std)
         self._on: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -70,15 +76,16 @@ class Preprocess(nn.Module):
             float32 ``[n, 3, crop, crop]`` on the same device (``[n, 3, h', w']`` without a crop).
 
         Raises:
-            VideoError: E_TOO_SMALL, if the frame is smaller than the crop.
+            VideoError: E_TOO_SMALL, if the frame is smaller than the crop, or what is left of it than ``smallest``.
             FmcvqaError: If these are no such frames.
         """
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
             shape = list(frames.shape)
             raise FmcvqaError(f"preprocessing got {frames.dtype} {shape}, not uint8 frames [n, 3, h, w]")
+        height, width = resized_size(frames.shape[2], frames.shape[3], self.resize)
+        self._check(height, width)
         if self.jpeg_quality is not None:
             frames = _through_jpeg(frames, self.jpeg_quality)
-        height, width = resized_size(frames.shape[2], frames.shape[3], self.resize)
         resizes = (height, width) != tuple(frames.shape[2:])
         if not resizes:  # then nothing outside the crop matters, and need not become float
             frames = _center_crop(frames, self.crop)
@@ -103,7 +110,6 @@ class Preprocess(nn.Module):
 
     def _one_by_one(self, frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Each frame resized, cropped and normalised while it is in the processor's cache."""
-        _check_crop(size, self.crop)
         kept = size if self.crop is None else (self.crop, self.crop)
         values = torch.empty(len(frames), 3, *kept)
 
@@ -113,6 +119,15 @@ class Preprocess(nn.Module):
 
         in_threads(one, range(len(frames)))
         return values
+
+    def _check(self, height: int, width: int) -> None:
+        if self.crop is not None and min(height, width) < self.crop:
+            problem = f"a crop of {self.crop}x{self.crop} does not fit frames of {width}x{height}"
+            advice = f"resize={self.crop}, or a crop of at most {min(height, width)}"
+            raise VideoError("E_TOO_SMALL", problem, advice=advice)
+        if min(height, width) < self.smallest:
+            problem = f"the network takes frames from {self.smallest}x{self.smallest} on, not {width}x{height}"
+            raise VideoError("E_TOO_SMALL", problem, advice=f"resize={self.smallest} or more")
 
     def extra_repr(self) -> str:
         """The settings, for printing."""
@@ -132,19 +147,8 @@ def _center_crop(frames: torch.Tensor, crop: int | None) -> torch.Tensor:
     if crop is None:
         return frames
     height, width = frames.shape[2:]
-    _check_crop((height, width), crop)
     top, left = crop_offset(height, crop), crop_offset(width, crop)
     return frames[:, :, top : top + crop, left : left + crop]
-
-
-def _check_crop(size: tuple[int, int], crop: int | None) -> None:
-    height, width = size
-    if crop is not None and min(size) < crop:
-        raise VideoError(
-            "E_TOO_SMALL",
-            f"a crop of {crop}x{crop} does not fit frames of {width}x{height}",
-            advice=f"resize={crop}, or a crop of at most {min(size)}",
-        )
 
 
 def _through_jpeg(frames: torch.Tensor, quality: int) -> torch.Tensor:

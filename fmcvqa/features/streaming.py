@@ -134,7 +134,7 @@ def extract_features(
         stride=recipe.stride,
         chunk_frames=chunk_frames,
         num_workers=num_workers,
-        preprocess=preprocess_of(recipe),
+        preprocess=preprocess_of(recipe, ready.smallest),
         timeout_seconds=timeout_seconds,
         video_seconds=video_seconds,
         memory_bytes=memory_bytes,
@@ -177,8 +177,13 @@ def _children(pool: DecodePool) -> str:
     return ", ".join(f"{stage} of {path}" for stage, path in pool.status()) or "decode in this process"
 
 
-def preprocess_of(recipe: FeatureRecipe) -> Preprocess:
-    """The preprocessing a recipe asks for."""
+def preprocess_of(recipe: FeatureRecipe, smallest: int = 1) -> Preprocess:
+    """The preprocessing a recipe asks for, of frames that are not smaller in the end."""
     return Preprocess(
-        resize=recipe.resize, crop=recipe.crop, mean=recipe.mean, std=recipe.std, jpeg_quality=recipe.jpeg_quality
+        resize=recipe.resize,
+        crop=recipe.crop,
+        mean=recipe.mean,
+        std=recipe.std,
+        jpeg_quality=recipe.jpeg_quality,
+        smallest=smallest,
     )

@@ -15,6 +15,7 @@ from fmcvqa.models.arranged import ArrangedConvolution, arrange, can_arrange
 from fmcvqa.models.folding import folded
 from fmcvqa.models.maxpool import pool_by_bits
 from fmcvqa.models.rounding import rounded
+from fmcvqa.models.smallest import smallest_side
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.precision import own_precision
 from fmcvqa.threads import begin, in_threads
@@ -46,6 +47,9 @@ class InferenceTrunk(nn.Module):
             torch.compile, which takes some seconds once, and once more where ``torch.inference_mode()``, in which
             Lightning predicts, begins or ends; fewer at a video's end are not worth another. 0 compiles nothing.
 
+    Attributes:
+        smallest: Side in pixels of the smallest frame that it takes.
+
     Raises:
         ConfigError: If there is no such precision.
         WeightsError: If a weight is not a finite number.
@@ -57,6 +61,7 @@ class InferenceTrunk(nn.Module):
             raise ConfigError(f"there is no precision {precision!r}", found=", ".join(PRECISIONS))
         self.taps, self.vector_taps = trunk.taps, trunk.vector_taps
         self.precision, self.dtype = precision, PRECISIONS[precision]
+        self.smallest = smallest_side(trunk.body)
         self.body = folded(trunk).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self._large = sum(p.nbytes for p in self.body.parameters()) > _LARGE_WEIGHTS
         self._release()  # graphs refer back to themselves, and so keep the weights of each step before

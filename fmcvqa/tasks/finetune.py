@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -24,7 +25,9 @@ from fmcvqa import __version__
 from fmcvqa.data.images import TID2013DataModule
 from fmcvqa.errors import ConfigError
 from fmcvqa.files import write_atomic
+from fmcvqa.models.backbones import backbone_spec, bare_network
 from fmcvqa.models.iqa import IQARegressor
+from fmcvqa.models.smallest import smallest_side
 from fmcvqa.tasks.history import History, TrackerLogger
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.ranks import one_job
@@ -113,6 +116,11 @@ def _check(config: dict[str, Any]) -> None:
     for name, value in numbers.items():
         if not 0 <= value < 2**32:
             raise ConfigError(f"{name} is {value}", advice="a whole number from 0 to 4294967295")
+    with torch.device("meta"):
+        least = smallest_side(bare_network(backbone_spec(config["model"]["name"])).eval())
+    if training["crop"] < least:
+        problem = f"training.crop={training['crop']} is smaller than the {least} pixels that the network takes"
+        raise ConfigError(problem, advice=f"training.crop={least} or more")
 
 
 def weight_averaging(decay: float | None) -> list[Callback]:

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as reference
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.data.preprocess import Preprocess, resized_size
 from fmcvqa.data.resize import resize_and_crop
-from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.errors import ConfigError, FmcvqaError, VideoError
 
 
 def noise(height: int, width: int, count: int = 2) -> torch.Tensor:
@@ -90,6 +90,17 @@ def test_crop_that_does_not_fit() -> None:
     )
 
 
+def test_frames_smaller_than_the_network_takes() -> None:
+    native = Preprocess(resize=None, crop=None, smallest=75)
+    assert native(noise(75, 320)).shape[2:] == (75, 320)
+    with pytest.raises(VideoError) as caught:
+        native(noise(240, 74))
+    assert caught.value.code == "E_TOO_SMALL"
+    assert str(caught.value) == (
+        "E_TOO_SMALL: the network takes frames from 75x75 on, not 74x240. Try: resize=75 or more"
+    )
+
+
 def test_input_that_is_no_frames() -> None:
     with pytest.raises(FmcvqaError) as caught:
         Preprocess()(torch.zeros(2, 3, 4, 5))
@@ -109,6 +120,14 @@ def test_input_that_is_no_frames() -> None:
             {"std": [1, 0, 1]},
             "mean=[0.485, 0.456, 0.406] and std=[1, 0, 1] are not three numbers each, std above 0. "
             "Try: one number for each of red, green and blue",
+        ),
+        (
+            {"crop": 32, "smallest": 75},
+            "crop=32 is smaller than the 75 pixels that the network takes. Try: crop=75 or more",
+        ),
+        (
+            {"resize": 32, "crop": None, "smallest": 75},
+            "resize=32 is smaller than the 75 pixels that the network takes. Try: resize=75 or more",
         ),
         ({"jpeg_quality": 101}, "jpeg_quality is 101. Try: give 1 to 100, or null for none"),
     ],

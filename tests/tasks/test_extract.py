@@ -136,6 +136,19 @@ def test_frames_smaller_than_the_crop_are_their_videos_fault(
     assert entries(tmp_path).keys() == {"a", "c"}
 
 
+def test_frames_smaller_than_the_network_takes_are_their_videos_fault_too(
+    words: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    clip(tmp_path / "set" / "b.mp4", 40, width=8, height=96)
+    code, _, err = run(capsys, *words, "recipe.resize=null", "recipe.crop=null")
+    assert code == 3
+    assert "E_TOO_SMALL: the network takes frames from 17x17 on, not 8x96. Try: resize=17 or more" in err
+    assert entries(tmp_path).keys() == {"a", "c"}
+    code, _, err = run(capsys, *words, "recipe.resize=12", "recipe.crop=12")
+    assert code == 2
+    assert errors(err) == ["crop=12 is smaller than the 17 pixels that the network takes. Try: crop=17 or more"]
+
+
 def test_a_damaged_clip_is_used_in_part_and_marked_where_that_is_allowed(
     words: list[str], asked: list[list[str]], tmp_path: Path, capsys: Capture
 ) -> None:

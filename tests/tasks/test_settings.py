@@ -120,7 +120,14 @@ def test_a_cell_does_not_start(setting: str, tmp_path: Path, capsys: Capture) ->
 
 
 OF_TRAINING = [
-    *("training.lr=fast", "training.lr=0", "training.resize=5", "training.crop=0", "training.batch_size=0"),
+    *(
+        "training.lr=fast",
+        "training.lr=0",
+        "training.resize=5",
+        "training.crop=0",
+        "training.crop=16",
+        "training.batch_size=0",
+    ),
     *("training.num_workers=-1", "training.momentum=1", "training.weight_decay=-1", "training.head_hidden=0"),
     *("training.mos_range=[5,1]", "training.max_epochs=-1", "+training.seed=1", "seed=x", "seed=-1"),
     *("checkpoint_steps=-1", "ckpt_path=none.ckpt"),
