@@ -145,7 +145,7 @@ VIDEO_CODES = {
     "E_TRUNCATED": "the file's index is missing or the file ends early",
     "E_CORRUPT": "some frames are damaged",
     "E_FORBIDDEN": "a playlist, concatenation or address instead of a video",
-    "E_TOO_LARGE": "more pixels or frames than the limits allow",
+    "E_TOO_LARGE": "more pixels, frames or memory than the limits allow",
     "E_TOO_SMALL": "frames smaller than the crop that is asked for, or than the network takes",
     "E_CHANGED": "the file changed while it was read",
     "E_TIMEOUT": "decoding did not end in time",

@@ -67,6 +67,20 @@ def hand_back() -> None:
         libc.malloc_trim(0)
 
 
+def has_room(size: int) -> bool:
+    """Whether this process may still take so many bytes at once, of which it keeps none; True where it is not Linux."""
+    if sys.platform != "linux":
+        return True
+    for _ in range(2):
+        try:
+            mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        except OSError:
+            hand_back()  # what is free, which counts as taken
+        else:
+            return True
+    return False
+
+
 def apart(vectors: Mapping[Key, Vector]) -> dict[Key, Vector]:
     """Copies of vectors ``[d]`` in pages of their own (Linux), for what stays when the batches around it are gone.
 

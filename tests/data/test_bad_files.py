@@ -19,8 +19,9 @@ from bombs import h264, vp8
 from damage import moving
 from hostile import opens_of_other_files
 
-from fmcvqa.data.decoding import DecodePool, FailedVideo, PyAVDecoder
-from fmcvqa.errors import VideoError
+from fmcvqa.data.decoding import MEMORY_BYTES, DecodePool, FailedVideo, PyAVDecoder
+from fmcvqa.data.decoding.base import OnDamage
+from fmcvqa.errors import DAMAGE_CODES, VideoError
 
 GIB = 2**20  # in kB, as /proc counts
 
@@ -81,6 +82,30 @@ def test_memory_holds_where_the_limit_of_pixels_was_lifted(ending: str, tmp_path
         peaks += peak_of_children()
     assert codes in (["E_TOO_LARGE"], ["E_CORRUPT"], ["E_DECODER_CRASH"])
     assert max(peaks) < GIB // 2
+
+
+@pytest.mark.parametrize("memory_bytes", [1 << 20, 3 << 20, 10 << 20, 20 << 20, 30 << 20, 50 << 20])
+@pytest.mark.parametrize("damage", ["reject", "mark"])
+def test_a_healthy_video_that_memory_does_not_suffice_for_is_not_called_damaged(
+    memory_bytes: int, damage: OnDamage, tmp_path: Path
+) -> None:
+    """FFmpeg says of a frame it has no room for, by where it asks: no memory, invalid data, no such colours."""
+    path = write_clip(tmp_path / "large.mp4", 6, size=(2560, 1440), options={"preset": "ultrafast", "refs": "4"})
+    pool = DecodePool(PyAVDecoder(), num_workers=1, memory_bytes=memory_bytes, damage=damage)
+    last = list(pool.decode([("large", path)]))[-1]
+    assert isinstance(last, FailedVideo)
+    assert last.error.code == "E_TOO_LARGE"
+
+
+def test_damage_is_told_where_memory_suffices(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "large.mp4", 6, size=(2560, 1440), options={"preset": "ultrafast", "refs": "4"})
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    path.write_bytes(data)
+    for memory_bytes in (MEMORY_BYTES, 256 << 20):
+        last = list(DecodePool(PyAVDecoder(), num_workers=1, memory_bytes=memory_bytes).decode([("large", path)]))[-1]
+        assert isinstance(last, FailedVideo)
+        assert last.error.code in DAMAGE_CODES
 
 
 def test_no_playlist_is_followed(tmp_path: Path) -> None:

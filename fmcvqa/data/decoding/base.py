@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmcvqa.errors import DAMAGE_CODES, ConfigError, Damage, VideoError
+from fmcvqa.memory import has_room
 
 Frame = npt.NDArray[np.uint8]
 OnDamage = Literal["reject", "mark"]
@@ -20,6 +21,7 @@ CHUNK_BYTES = 24 * 2**20
 _LARGE, _FEW = 4 * 2**20, 2  # of 1080p frames two a chunk, since it is there up to five times at once
 MAX_PIXELS = CHUNK_BYTES // 3
 MAX_FRAMES = 500_000
+_PIXEL_BYTES, _FRAME_BYTES = 8, 16 << 20  # three planes of 16 bits and a quarter more; and what no pixel counts for
 MEMORY_BYTES = 768 * 2**20  # with what Python, FFmpeg and the chunks take, a child stays below 1 GiB
 VIDEO_SECONDS = 10_800.0
 
@@ -66,6 +68,15 @@ class Decoder(Protocol):
 def shown(path: str | Path) -> str:
     """The path as one printable line, whatever bytes are in it."""
     return repr(str(path))
+
+
+def short_of_memory(pixels: int) -> bool:
+    """Whether a decoder that fails now may do so for want of memory: FFmpeg's call that damage as often as not.
+
+    Args:
+        pixels: Of a frame. What the decoder could not have is no more than a frame's planes and tables.
+    """
+    return not has_room(_PIXEL_BYTES * pixels + _FRAME_BYTES)
 
 
 def out_of_memory(path: str | Path) -> VideoError:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import av
+import av.subtitles.stream  # PyAV would at the first file, beyond the limit of a child's memory
 from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from fmcvqa.data.decoding.base import ADVICE, out_of_memory, shown, too_many
+from fmcvqa.data.decoding.base import ADVICE, out_of_memory, short_of_memory, shown, too_many
 from fmcvqa.data.decoding.probe import open_video
 from fmcvqa.data.decoding.structure import WALKED, Fault
 from fmcvqa.errors import VideoError
@@ -57,6 +58,8 @@ def opened(
         except MemoryError as error:
             raise out_of_memory(path) from error
         except (av.FFmpegError, OSError, ValueError) as error:
+            if short_of_memory(0):
+                raise out_of_memory(path) from error
             if not kind:
                 problem = f"{shown(path)} is not in a video format that is read here"
                 raise VideoError("E_NO_VIDEO", problem, advice="name a video file, or convert it to MP4") from error

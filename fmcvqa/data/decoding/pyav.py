@@ -12,7 +12,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fmcvqa.data.decoding.base import MAX_FRAMES, MAX_PIXELS, Frame, shown, too_many
+from fmcvqa.data.decoding.base import MAX_FRAMES, MAX_PIXELS, Frame, out_of_memory, shown, too_many
 from fmcvqa.data.decoding.clock import Clock
 from fmcvqa.data.decoding.opening import check_size, opened, reason
 from fmcvqa.data.decoding.reading import Matrix, Reading
@@ -99,6 +99,8 @@ def _seconds(frame: VideoFrame, stream: VideoStream) -> float | None:
 def _rgb(path: str | Path, frame: VideoFrame, matrix: Matrix) -> Frame:
     try:
         return to_rgb(frame, matrix)
+    except MemoryError as error:
+        raise out_of_memory(path) from error
     except (av.FFmpegError, OSError) as error:
         problem = f"the colours of {shown(path)} are of a kind that is not converted here"
         found = f"{frame.format.name} with the matrix number {int(frame.colorspace)}: {reason(error)}"

@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fmcvqa.data.decoding.base import ADVICE, out_of_memory, shown
+from fmcvqa.data.decoding.base import ADVICE, out_of_memory, short_of_memory, shown
 from fmcvqa.data.decoding.bitstream import forbidden_bytes
 from fmcvqa.data.decoding.damage import Ledger, check_balance, check_index, check_time
 from fmcvqa.data.decoding.opening import reason
@@ -133,6 +133,8 @@ class Reading:
             self._own_matrix = next((display_matrix(frame) for frame in packet.decode()), None)
 
     def _error(self, count: int, trouble: str) -> VideoError:
+        if short_of_memory(max(one.width * one.height for one in (self.stream, self.decoder))):
+            return out_of_memory(self.path)
         if size := too_large(self.log):
             problem = f"the frames of {shown(self.path)} are {size}, more than max_pixels={self.max_pixels}"
             return VideoError("E_TOO_LARGE", problem, advice="scale the video down, or raise decoder.max_pixels")
