@@ -57,12 +57,18 @@ def by_itself(**arguments: Any) -> dict[str, Any]:
     Lightning would take every task for a rank, and refuse an allocation of more tasks than devices. Processes that
     extract need not know of each other: they share the store by their claims.
     """
-    plugins = arguments.get("plugins") or []
-    plugins = list(plugins) if isinstance(plugins, list | tuple) else [plugins]
+    plugins = listed(arguments.get("plugins"))
     alone = arguments.get("devices", "auto") in (1, "1") and arguments.get("num_nodes", 1) == 1
     if not alone or any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
         return arguments
     return arguments | {"plugins": [*plugins, LightningEnvironment()]}
+
+
+def listed(argument: Any) -> list[Any]:
+    """What ``callbacks``, ``plugins`` or ``logger`` of a Trainer are given as: several, one, or none (also a bool)."""
+    if isinstance(argument, list | tuple):
+        return list(argument)
+    return [] if argument is None or isinstance(argument, bool) else [argument]
 
 
 def _accelerators() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ from lightning.pytorch.plugins import HalfPrecision
 from tiny import errors, labelled, network, places, run
 
 from fmcvqa.errors import ConfigError
-from fmcvqa.trainer import by_itself, make_trainer
+from fmcvqa.trainer import by_itself, listed, make_trainer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,6 +92,34 @@ def test_only_one_device_is_by_itself() -> None:
     half, given = HalfPrecision(), LightningEnvironment()
     assert by_itself(devices="1", plugins=half)["plugins"][0] is half
     assert by_itself(devices=1, plugins=[given]) == {"devices": 1, "plugins": [given]}
+
+
+def test_an_extraction_that_would_see_a_part_of_the_videos_does_not_start(
+    words: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    for setting in ("limit_predict_batches=1", "fast_dev_run=true"):
+        code, _, err = run(capsys, *words, *places(tmp_path), f"+trainer.{setting}")
+        assert code == 2
+        assert errors(err)[0].startswith(
+            f"trainer.{setting.partition('=')[0]} would leave out the ends of videos. Try: "
+        )
+
+
+def test_callbacks_of_ones_own_are_called_beside_ours(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+    stop = "{_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/srocc,mode:max,stopping_threshold:-2}"
+    own = [f"+trainer.callbacks=[{stop}]", "--allow-target", "lightning.pytorch.callbacks.EarlyStopping"]
+    small = ["data=synthetic_tid2013", "data.references=4", "data.distortions=[1]", "data.size=[96,96]"]
+    small += ["model=squeezenet1_1", "model.weights=none", "training.crop=80", "tracker=none", "training.num_workers=0"]
+    small += ["training.max_epochs=3", "training.head_hidden=16", "trainer.accelerator=cpu"]
+    assert run(capsys, "finetune", *small, *places(tmp_path), *own)[0] == 0
+    told = json.loads((tmp_path / "outputs" / "finetune" / "result.json").read_text())
+    assert [epoch["epoch"] for epoch in told["epochs"]] == [0]
+    code, out, _ = run(capsys, *words, *places(tmp_path), *own)
+    assert (code, out.splitlines()[-1][:24]) == (0, "2 videos of labels: feat")
+
+
+def test_one_several_or_none() -> None:
+    assert [listed(given) for given in (None, True, 3, [3], (3, 4))] == [[], [], [3], [3], [3, 4]]
 
 
 def test_a_refusal_keeps_its_cause() -> None:

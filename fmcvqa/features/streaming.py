@@ -23,7 +23,9 @@ from fmcvqa.heartbeat import Heartbeat
 from fmcvqa.memory import kept_memory
 from fmcvqa.models.inference import InferenceTrunk
 from fmcvqa.models.trunk import Trunk
-from fmcvqa.trainer import by_itself, make_trainer, quiet
+from fmcvqa.trainer import by_itself, listed, make_trainer, quiet
+
+_PARTS = ("limit_predict_batches", "fast_dev_run")
 
 
 class _Deliver(Callback):
@@ -85,7 +87,7 @@ def extract_features(
     Raises:
         VideoError: If a video cannot be read and ``failed`` is not given.
         ConfigError: If ``trainer`` or the network has another precision than the recipe, or Lightning refuses it;
-            or if a number is out of its range.
+            or would see a part of the videos; or if a number is out of its range.
     """
     arguments = {"precision": recipe.precision, "devices": 1, **(trainer or {})}
     if arguments["precision"] != recipe.precision:
@@ -93,6 +95,9 @@ def extract_features(
             f"trainer.precision is {arguments['precision']} but recipe.precision is {recipe.precision}",
             advice="recipe.precision alone, which the stored features are named by",
         )
+    if part := next((name for name in _PARTS if arguments.get(name)), None):
+        problem = f"trainer.{part} would leave out the ends of videos"
+        raise ConfigError(problem, advice="fewer videos among the labels, or recipe.stride")
     if not heartbeat_seconds > 0:
         raise ConfigError(f"heartbeat_seconds is {heartbeat_seconds}", advice="give a number of seconds above 0")
     arguments["precision"] = "32-true"  # the extractor converts its network itself, once instead of at each call
@@ -143,7 +148,7 @@ def extract_features(
         damage=recipe.damage,
     )
     # One bar over videos instead of Lightning's bar over an unknown number of chunks.
-    bare = {
+    bare: dict[str, Any] = {
         "logger": False,
         "enable_checkpointing": False,
         "enable_progress_bar": False,
@@ -155,7 +160,8 @@ def extract_features(
         kept_memory(),
         _unfilled(),
     ):
-        engine = make_trainer(**by_itself(**{**arguments, **bare}), callbacks=[_Deliver(on_done, beat)])
+        bare["callbacks"] = [*listed(arguments.get("callbacks")), _Deliver(on_done, beat)]
+        engine = make_trainer(**by_itself(**{**arguments, **bare}))
         with quiet():
             warnings.filterwarnings("ignore", message="predict returned None")  # until a video's last chunk
             engine.predict(extractor, datamodule=frames, return_predictions=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fmcvqa.data.decoding import Decoder
@@ -79,9 +80,8 @@ class Extraction:
             decoder=decoder.name,
             decoder_version=decoder.version(),
         )
-        trainer = plain_config(cfg.trainer)
-        trainer.pop("_target_", None)
-        return cls(network, bound, decoder, Path(cfg.paths.cache), loader, trainer)
+        trainer = instantiate(cfg.trainer, _partial_=True, _convert_="all")  # strategies and callbacks are objects
+        return cls(network, bound, decoder, Path(cfg.paths.cache), loader, trainer.keywords)
 
     def ensure(self, dataset: str, records: Sequence[VideoRecord]) -> FeatureStore:
         """The store that holds every record's features, after extracting those it lacks.

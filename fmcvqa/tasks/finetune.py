@@ -35,7 +35,7 @@ from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
 from fmcvqa.tasks.settings import build, check
 from fmcvqa.tracking import NoTracker, Tracker
-from fmcvqa.trainer import make_trainer, quiet
+from fmcvqa.trainer import listed, make_trainer, quiet
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,14 @@ def run(cfg: DictConfig) -> float:
     checkpoint, last = _checkpoints(folder)
     resumable = Resumable(folder / "last.ckpt", config["seed"], config["checkpoint_steps"])
     with _tracker(cfg, config, folder, dataset.name) as tracker:
+        asked = instantiate(cfg.trainer, _partial_=True, _convert_="all")
+        callbacks, plugins, loggers = (listed(asked.keywords.get(name)) for name in ("callbacks", "plugins", "logger"))
         trainer = make_trainer(
-            instantiate(cfg.trainer, _partial_=True),
+            asked,
             max_epochs=max_epochs,
-            callbacks=[*averaging, resumable, history, checkpoint, last],
-            plugins=[AtomicCheckpoints()],
-            logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker)],
+            callbacks=[*callbacks, *averaging, resumable, history, checkpoint, last],
+            plugins=[*plugins, AtomicCheckpoints()],
+            logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker), *loggers],
             default_root_dir=str(folder),
             enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),
         )
