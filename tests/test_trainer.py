@@ -97,7 +97,7 @@ def test_only_one_device_is_by_itself() -> None:
 def test_an_extraction_that_would_see_a_part_of_the_videos_does_not_start(
     words: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
-    for setting in ("limit_predict_batches=1", "fast_dev_run=true"):
+    for setting in ("limit_predict_batches=1", "limit_predict_batches=0", "fast_dev_run=true"):
         code, _, err = run(capsys, *words, *places(tmp_path), f"+trainer.{setting}")
         assert code == 2
         assert errors(err)[0].startswith(

@@ -95,7 +95,9 @@ def extract_features(
             f"trainer.precision is {arguments['precision']} but recipe.precision is {recipe.precision}",
             advice="recipe.precision alone, which the stored features are named by",
         )
-    if part := next((name for name in _PARTS if arguments.get(name)), None):
+    if part := next(
+        (name for name in _PARTS if arguments.get(name) is not None and arguments[name] is not False), None
+    ):
         problem = f"trainer.{part} would leave out the ends of videos"
         raise ConfigError(problem, advice="fewer videos among the labels, or recipe.stride")
     if not heartbeat_seconds > 0:
@@ -183,7 +185,7 @@ def _children(pool: DecodePool) -> str:
     return ", ".join(f"{stage} of {path}" for stage, path in pool.status()) or "decode in this process"
 
 
-def preprocess_of(recipe: FeatureRecipe, smallest: int = 1) -> Preprocess:
+def preprocess_of(recipe: FeatureRecipe, smallest: int) -> Preprocess:
     """The preprocessing a recipe asks for, of frames that are not smaller in the end."""
     return Preprocess(
         resize=recipe.resize,
