@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning
 import pytest
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins import HalfPrecision
 from tiny import errors, labelled, network, places, run
 
@@ -105,17 +106,30 @@ def test_an_extraction_that_would_see_a_part_of_the_videos_does_not_start(
         )
 
 
-def test_callbacks_of_ones_own_are_called_beside_ours(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+def test_callbacks_and_loggers_of_ones_own_are_used_beside_ours(tmp_path: Path, capsys: Capture) -> None:
     stop = "{_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/srocc,mode:max,stopping_threshold:-2}"
+    csv = f"{{_target_:lightning.pytorch.loggers.CSVLogger,save_dir:{tmp_path / 'mine'},name:x}}"
     own = [f"+trainer.callbacks=[{stop}]", "--allow-target", "lightning.pytorch.callbacks.EarlyStopping"]
+    own += [f"+trainer.logger={csv}", "--allow-target", "lightning.pytorch.loggers.CSVLogger"]
     small = ["data=synthetic_tid2013", "data.references=4", "data.distortions=[1]", "data.size=[96,96]"]
     small += ["model=squeezenet1_1", "model.weights=none", "training.crop=80", "tracker=none", "training.num_workers=0"]
     small += ["training.max_epochs=3", "training.head_hidden=16", "trainer.accelerator=cpu"]
     assert run(capsys, "finetune", *small, *places(tmp_path), *own)[0] == 0
     told = json.loads((tmp_path / "outputs" / "finetune" / "result.json").read_text())
     assert [epoch["epoch"] for epoch in told["epochs"]] == [0]
-    code, out, _ = run(capsys, *words, *places(tmp_path), *own)
-    assert (code, out.splitlines()[-1][:24]) == (0, "2 videos of labels: feat")
+    for folder in (tmp_path / "mine" / "x", tmp_path / "outputs" / "finetune" / "logs"):
+        assert "val/srocc" in (folder / "version_0" / "metrics.csv").read_text()
+
+
+def test_an_extraction_calls_callbacks_of_ones_own(
+    words: list[str], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[lightning.Trainer] = []
+    monkeypatch.setattr(Callback, "on_predict_end", lambda self, trainer, module: ended.append(trainer))
+    name = "lightning.pytorch.callbacks.Callback"
+    own = [f"+trainer.callbacks=[{{_target_:{name}}}]", "--allow-target", name]
+    assert run(capsys, *words, *places(tmp_path), *own)[0] == 0
+    assert Callback in [type(callback) for trainer in ended for callback in trainer.callbacks]
 
 
 def test_one_several_or_none() -> None:

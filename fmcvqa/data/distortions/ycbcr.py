@@ -7,7 +7,6 @@ same image would become other bytes in another run.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from fmcvqa.data.distortions.base import Floats
 from fmcvqa.data.pixels import Pixels
@@ -29,8 +28,8 @@ def to_ycbcr(rgb: Pixels | Floats) -> Floats:
     return np.stack([y, (rgb[..., 2] - y) / _CB, (rgb[..., 0] - y) / _CR], axis=-1)
 
 
-def to_rgb(ycbcr: npt.NDArray[np.floating]) -> Floats:
+def to_rgb(ycbcr: Floats) -> Floats:
     """R, G, B [height, width, 3] of Y, Cb, Cr, neither rounded nor clipped."""
     y, cb, cr = (ycbcr[..., channel] for channel in range(3))
     red, blue = y + _CR * cr, y + _CB * cb
-    return np.stack([red, (y - _RED * red - _BLUE * blue) / _GREEN, blue], axis=-1).astype(np.float32, copy=False)
+    return np.stack([red, (y - _RED * red - _BLUE * blue) / _GREEN, blue], axis=-1)
