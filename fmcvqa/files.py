@@ -10,7 +10,14 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
+    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
+
+    What is no regular file, such as ``/dev/null`` or a pipe, is written into and stays what it is.
+    """
+    if _is_device(path):
+        with path.open("wb") as device:
+            device.write(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(path)
     try:
@@ -36,6 +43,8 @@ def refuse_unwritable(path: Path) -> None:
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if _is_device(path):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(path)
     try:
@@ -43,6 +52,10 @@ def refuse_unwritable(path: Path) -> None:
         part.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _part_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from fmcvqa.errors import ConfigError
 
+_REFUSED = "Lightning refuses these settings of its trainer"
 _REFUSALS = (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError)
 
 
@@ -34,10 +36,26 @@ def make_trainer(make: Callable[..., lightning.Trainer] = lightning.Trainer, **a
             return make(**arguments)
         except _REFUSALS as error:
             raise ConfigError(
-                f"Lightning refuses these settings of its trainer: {str(error).rstrip('.')}",
+                f"{_REFUSED}: {str(error).rstrip('.')}",
                 found=", ".join(_accelerators()) + " on this machine",
                 advice="trainer.accelerator=auto, which takes the best there is, and trainer.devices=1",
             ) from error
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """What Lightning itself finds wrong only while it runs is an error a user can act on; what others raise passes.
+
+    Raises:
+        ConfigError: Such as for ``trainer.val_check_interval`` above the batches of an epoch.
+    """
+    try:
+        yield
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if not str(frame.f_globals.get("__name__")).startswith("lightning."):
+            raise
+        raise ConfigError(f"{_REFUSED}: {' '.join(str(error).split()).rstrip('.')}") from error
 
 
 @contextmanager

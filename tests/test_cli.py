@@ -94,6 +94,12 @@ def test_what_parsers_refuse_is_usage(capsys: Capture) -> None:
     assert "unrecognized arguments: --nothing" in err
 
 
+@pytest.mark.parametrize("command", ["distort", "degrade"])
+def test_no_seed_is_below_0(command: str, capsys: Capture) -> None:
+    code, _, err = run(capsys, command, "from", "to", "--seed", "-1")
+    assert (code, err.endswith("error: argument --seed: -1 is below 0\n")) == (2, True)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, capsys: Capture) -> None:
     code, out, _ = run(capsys, command, "--help")
@@ -129,6 +135,12 @@ def test_an_unknown_key_or_option_is_usage(capsys: Capture) -> None:
     assert code == 2
     assert err.startswith("error: In 'sweep': Could not find 'recipe/papier'\n\nAvailable options in 'recipe':")
     assert err.endswith("\nTry: recipe=paper\n")
+
+
+@pytest.mark.parametrize("setting", ["tracker=null", "tracker=false", "tracker=[1]", "tracker=[]", "+tracker=2"])
+def test_an_option_that_is_no_name_is_told_what_there_is(setting: str, capsys: Capture) -> None:
+    told = f"error: {setting} names none of tracker. Found: none, wandb\n"
+    assert run(capsys, "sweep", setting) == (2, "", told)
 
 
 def test_an_unknown_experiment_is_told_the_nearest(capsys: Capture) -> None:

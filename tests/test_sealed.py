@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
-from fmcvqa.files import write_atomic
+from fmcvqa.files import refuse_unwritable, write_atomic
 from fmcvqa.sealed import DamagedError, read_sealed, write_sealed
 
 ARRAYS = {"a/mean": np.arange(20, dtype=np.float32), "b": np.ones((2, 3)), "scalar": np.array(3)}
@@ -18,6 +19,22 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert all(
         arrays[name].shape == array.shape and np.array_equal(arrays[name], array) for name, array in ARRAYS.items()
     )
+
+
+def test_a_device_or_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
+    pipe, beside = tmp_path / "pipe", tmp_path / "beside"
+    os.mkfifo(pipe)
+    beside.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for path in (pipe, beside):
+            refuse_unwritable(path)
+            write_atomic(path, b"whole")
+            assert os.read(reader, 99) == b"whole"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo() and beside.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [beside, pipe]
 
 
 def test_equal_content_is_equal_bytes(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ def read_matrix(
     if not file.is_file():
         raise FeatureError(f"there is no feature matrix {file}", advice="check features.path")
     values, ids = readers[file.suffix.lower()](file, array, id_column)
+    if id_column is not None and ids is None:
+        advice = "a .csv with that column, an .npz with an array of strings called ids, or no features.id_column"
+        raise FeatureError(f"{file} has no column {id_column}, nor ids of another kind", advice=advice)
     if values.ndim != 2 or 0 in values.shape:
         raise FeatureError(f"{file} holds an array of shape {list(values.shape)}, not [videos, columns]")
     blocks = {MATRIX_BLOCK: values if values.dtype == np.float32 else values.astype(np.float64)}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MetricCollection, PearsonCorrCoef, SpearmanCorrCoef
+from torchmetrics import MaxMetric, MetricCollection, MinMetric, PearsonCorrCoef, SpearmanCorrCoef
 
 from fmcvqa.errors import ConfigError, FmcvqaError
 from fmcvqa.models.backbones import backbone_spec, load_backbone
@@ -94,6 +94,7 @@ class IQARegressor(LightningModule):
         self.net = load_backbone(backbone, weights, seed=seed)
         self.head = _head(backbone_spec(backbone).width, head_hidden, seed)
         self.val_scores = _scores()
+        self.val_ends = MetricCollection([MinMetric(), MaxMetric()])
 
     def forward(self, x: Tensor) -> Tensor:
         """Predicted MOS [n] of images: float [n, 3, h, w] with ImageNet mean and standard deviation."""
@@ -121,13 +122,22 @@ class IQARegressor(LightningModule):
                 advice="a smaller training.lr, or trainer.precision=32-true",
             )
         self.val_scores.update(predicted, mos)
+        self.val_ends.update(predicted)
         self.log("val/loss", self._loss(predicted, mos), batch_size=len(mos), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Log SROCC and PLCC over all validation images; not of a sanity check, whose few images say nothing."""
+        """Log SROCC and PLCC over all validation images; not of a sanity check, whose few images say nothing.
+
+        Where all predictions are the same number there is no correlation, and both are NaN: what rounding leaves of the
+        metrics is 0, or anything.
+        """
         if not self.trainer.sanity_checking:
-            self.log_dict(self.val_scores.compute(), prog_bar=True, sync_dist=True)
+            scores, (low, high) = self.val_scores.compute(), self.val_ends.compute().values()
+            if low == high:
+                scores = {name: torch.full_like(score, torch.nan) for name, score in scores.items()}
+            self.log_dict(scores, prog_bar=True, sync_dist=True)
         self.val_scores.reset()
+        self.val_ends.reset()
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all layers, and its schedule."""

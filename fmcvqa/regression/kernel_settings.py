@@ -9,6 +9,8 @@ from fmcvqa.errors import ConfigError
 from fmcvqa.features.matrix import FeatureMatrix
 from fmcvqa.regression.kernels import KernelBank, Precision
 
+_UNLIMITED_GIB = 2.0**30
+
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSettings:
@@ -17,13 +19,13 @@ class KernelSettings:
     Attributes:
         precision: ``"float32"`` or ``"float64"``; see :class:`KernelBank`.
         device: ``"cpu"``, or a GPU such as ``"cuda"``.
-        memory_gib: Kernels to hold in memory.
+        memory_gib: Kernels to hold in memory; infinity, here and below, is no limit.
         folder: Where jobs in other processes find them, or None.
         disk_gib: Kernels to keep in ``folder``; beyond that the oldest of other features or folds are removed.
         max_gib: Largest N x N working matrices; with more videos linear kernels are fitted in the primal.
 
     Raises:
-        ConfigError: If a size is below 0.
+        ConfigError: If a size is below 0 or not a number.
     """
 
     precision: Precision = "float32"
@@ -45,8 +47,12 @@ class KernelSettings:
             target=target,
             precision=self.precision,
             device=self.device,
-            cache_bytes=int(self.memory_gib * 2**30),
+            cache_bytes=_in_bytes(self.memory_gib),
             folder=self.folder,
-            disk_bytes=int(self.disk_gib * 2**30),
-            max_bytes=int(self.max_gib * 2**30),
+            disk_bytes=_in_bytes(self.disk_gib),
+            max_bytes=_in_bytes(self.max_gib),
         )
+
+
+def _in_bytes(gib: float) -> int:
+    return int(min(gib, _UNLIMITED_GIB) * 2**30)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from fmcvqa.data.labels import LIVEVQC, TID2013, CSVVideos, KoNViD1k
 from fmcvqa.data.records import DatasetReport
 from fmcvqa.errors import EXIT_NOT_STARTED, EXIT_OK, ConfigError
+from fmcvqa.tasks.terminal import Parser, at_least
 
 FOLDERS: dict[str, type[TID2013] | type[KoNViD1k] | type[LIVEVQC]] = {
     "tid2013": TID2013,
@@ -17,12 +18,11 @@ FOLDERS: dict[str, type[TID2013] | type[KoNViD1k] | type[LIVEVQC]] = {
 }
 NAMES = (*FOLDERS, "csv")
 
-_EXAMPLES = """examples:
-  fmcvqa check konvid1k ~/data/KoNViD_1k
-  fmcvqa check livevqc "~/data/LIVE Video Quality Challenge (VQC) Database" --limit 5
-  fmcvqa check csv my_labels.csv --mos-column score --root ~/clips
-
-exit code: 0 complete, 4 not complete or not there"""
+_EXAMPLES = (
+    "fmcvqa check konvid1k ~/data/KoNViD_1k",
+    'fmcvqa check livevqc "~/data/LIVE Video Quality Challenge (VQC) Database" --limit 5',
+    "fmcvqa check csv my_labels.csv --mos-column score --root ~/clips",
+)
 
 
 def main(argv: list[str]) -> int:
@@ -45,18 +45,20 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa check",
-        description="Say what is there of a dataset and what is missing, by name.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        "check",
+        "Say what is there of a dataset and what is missing, by name.",
+        examples=_EXAMPLES,
+        more="exit code: 0 complete, 4 not complete or not there",
     )
     parser.add_argument("dataset", metavar="DATASET", help="one of " + ", ".join(NAMES))
     parser.add_argument("root", metavar="ROOT", help="the dataset's folder; for csv the CSV file")
-    parser.add_argument("--limit", type=_count, metavar="N", help="print at most N names of a kind (default: all)")
+    parser.add_argument("--limit", type=at_least(0), metavar="N", help="print at most N names of a kind (default: all)")
     parser.add_argument("--json", action="store_true", help="print the whole report as one JSON object")
     folder = parser.add_argument_group("tid2013, konvid1k, livevqc")
-    folder.add_argument("--expected", type=_count, metavar="N", help="labels there should be (default: the published)")
+    folder.add_argument(
+        "--expected", type=at_least(0), metavar="N", help="labels there should be (default: the published)"
+    )
     csv = parser.add_argument_group("csv")
     csv.add_argument("--root", dest="csv_root", metavar="DIR", help="where relative paths start (default: the CSV's)")
     csv.add_argument("--path-column", metavar="NAME", help="column of the paths (default: path)")
@@ -93,13 +95,6 @@ def _unknown(name: str) -> ConfigError:
         found=", ".join(NAMES),
         advice=f"fmcvqa check {nearest} ROOT" if nearest else "fmcvqa check csv FILE for a dataset of your own",
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is below 0")
-    return value
 
 
 def _as_dict(report: DatasetReport) -> dict[str, object]:

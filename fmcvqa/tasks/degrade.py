@@ -9,7 +9,7 @@ from fmcvqa.data.degradations import STRENGTHS, TYPES
 from fmcvqa.data.degraded import LABELS, DegradedSet
 from fmcvqa.errors import EXIT_OK
 from fmcvqa.tasks.clips import find_clips
-from fmcvqa.tasks.terminal import Parser
+from fmcvqa.tasks.terminal import Parser, at_least
 
 _EXAMPLES = (
     "fmcvqa degrade ~/clips outputs/degraded",
@@ -66,5 +66,7 @@ def _parser() -> Parser:
         "--height", type=int, metavar="N", help="shrink higher frames to N lines (default: as they are)"
     )
     parser.add_argument("--frames", type=int, metavar="N", help="the first N frames of each clip (default: all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of noise, shake and mixtures (default: 0)")
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="of noise, shake and mixtures (default: 0)"
+    )
     return parser

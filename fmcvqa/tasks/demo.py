@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shlex
 import shutil
@@ -19,17 +18,18 @@ from fmcvqa.predictor import VideoQualityModel
 from fmcvqa.report.results import CellResult, find_results
 from fmcvqa.report.writing import write_report
 from fmcvqa.tasks import research
+from fmcvqa.tasks.terminal import Parser
 
 _CONTROLS = 100
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the demo; gives 0 when every step is done."""
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa demo",
-        description="The whole method on generated images and videos: fine-tune, extract, 14 cells, model, score. "
+    parser = Parser(
+        "demo",
+        "The whole method on generated images and videos: fine-tune, extract, 14 cells, model, score.\n"
         "Five to seven minutes on two cores, no network.",
-        epilog="example: fmcvqa demo --out outputs/demo",
+        examples=["fmcvqa demo --out outputs/demo"],
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR", help="default: outputs/demo")
     options = parser.parse_args(argv)

@@ -10,14 +10,15 @@ from fmcvqa.data.distorted import LABELS, MEASURED, DistortedSet
 from fmcvqa.data.distortions import DISTORTIONS, LEVELS
 from fmcvqa.data.photos import Crop, read_offsets
 from fmcvqa.errors import EXIT_OK, ConfigError
+from fmcvqa.tasks.terminal import Parser, at_least
 
-_EXAMPLES = """examples:
-  fmcvqa distort ~/photos outputs/distorted
-  fmcvqa distort ~/photos outputs/distorted --reduce --types 1,8,10,11
-  fmcvqa distort kodak outputs/tid --offsets offsets.csv --labels mos_with_names.txt
-  fmcvqa finetune data.root=outputs/tid data.expected=2880
-
-Nobody has rated these images: without --labels the set has no mos_with_names.txt. Distorting again
+_EXAMPLES = (
+    "fmcvqa distort ~/photos outputs/distorted",
+    "fmcvqa distort ~/photos outputs/distorted --reduce --types 1,8,10,11",
+    "fmcvqa distort kodak outputs/tid --offsets offsets.csv --labels mos_with_names.txt",
+    "fmcvqa finetune data.root=outputs/tid data.expected=2880",
+)
+_MORE = """Nobody has rated these images: without --labels the set has no mos_with_names.txt. Distorting again
 with the same settings finishes what was interrupted."""
 
 
@@ -45,11 +46,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa distort",
-        description="Distort good photographs in the 24 ways of TID2013 at 5 levels each, in TID2013's layout.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        "distort",
+        "Distort good photographs in the 24 ways of TID2013 at 5 levels each, in TID2013's layout.",
+        examples=_EXAMPLES,
+        more=_MORE,
     )
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder of photographs, one reference each")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the set: new, empty, or of a run to finish")
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reduce", action="store_true", help="shrink each photograph until the crop only just fits")
     parser.add_argument("--offsets", type=Path, metavar="FILE", help="CSV photo,top,left of crops that are not central")
     parser.add_argument("--types", default="all", metavar="N,N", help="distortions by TID2013's numbers (default: all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of noise and errors (default: 0)")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of noise and errors (default: 0)")
     return parser
 
 

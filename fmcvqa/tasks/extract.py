@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fmcvqa.data.decoding import Decoder
@@ -26,7 +25,7 @@ from fmcvqa.files import write_atomic
 from fmcvqa.hub import local_weights
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.networks import AskedNetwork
-from fmcvqa.tasks.settings import build, check
+from fmcvqa.tasks.settings import build, check, trainer_of
 from fmcvqa.tasks.sharding import gathered, shard_of, speaks
 
 log = logging.getLogger(__name__)
@@ -80,8 +79,7 @@ class Extraction:
             decoder=decoder.name,
             decoder_version=decoder.version(),
         )
-        trainer = instantiate(cfg.trainer, _partial_=True, _convert_="all")  # strategies and callbacks are objects
-        return cls(network, bound, decoder, Path(cfg.paths.cache), loader, trainer.keywords)
+        return cls(network, bound, decoder, Path(cfg.paths.cache), loader, trainer_of(cfg.trainer).keywords)
 
     def ensure(self, dataset: str, records: Sequence[VideoRecord]) -> FeatureStore:
         """The store that holds every record's features, after extracting those it lacks.

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import platform
 import sys
 import warnings
@@ -15,7 +16,6 @@ from typing import Any
 
 import lightning
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -33,9 +33,9 @@ from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.ranks import one_job
 from fmcvqa.tasks.redaction import recorded
 from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
-from fmcvqa.tasks.settings import build, check
+from fmcvqa.tasks.settings import build, check, trainer_of
 from fmcvqa.tracking import NoTracker, Tracker
-from fmcvqa.trainer import listed, make_trainer, quiet
+from fmcvqa.trainer import listed, make_trainer, quiet, refusals_told
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def run(cfg: DictConfig) -> float:
     config = plain_config(cfg)
     folder = job_folder()
     _check(config)
-    dataset = build(cfg.data)
+    asked, dataset = trainer_of(cfg.trainer), build(cfg.data)
     training = dict(config["training"])
     resume = _start(config["ckpt_path"], folder)
     max_epochs, averaging = training.pop("max_epochs"), weight_averaging(training.pop("ema"))
@@ -74,7 +74,6 @@ def run(cfg: DictConfig) -> float:
     checkpoint, last = _checkpoints(folder)
     resumable = Resumable(folder / "last.ckpt", config["seed"], config["checkpoint_steps"])
     with _tracker(cfg, config, folder, dataset.name) as tracker:
-        asked = instantiate(cfg.trainer, _partial_=True, _convert_="all")
         callbacks, plugins, loggers = (listed(asked.keywords.get(name)) for name in ("callbacks", "plugins", "logger"))
         trainer = make_trainer(
             asked,
@@ -96,7 +95,7 @@ def run(cfg: DictConfig) -> float:
             "split": _split(images),
             "scores": {name: {"value": best[name]} for name in ("srocc", "plcc")},
             "best_epoch": best["epoch"],
-            "epochs": history.epochs,
+            "epochs": [_finite(epoch) for epoch in history.epochs],
             "checkpoint": checkpoint.best_model_path or None,
             "config": recorded(cfg),
             "key": _key(config),
@@ -113,7 +112,6 @@ def _check(config: dict[str, Any]) -> None:
     check("training", training, TID2013DataModule, IQARegressor, apart=ours, max_epochs=int, ema=float | None)
     check("model", config["model"], name=str, weights=str, seed=int)
     numbers = {name: config[name] for name in ("seed", "checkpoint_steps")}
-    check("", numbers, seed=int, checkpoint_steps=int)
     numbers["training.max_epochs"] = training["max_epochs"]  # -1 is for ever, to Lightning; schedules have an end
     for name, value in numbers.items():
         if not 0 <= value < 2**32:
@@ -167,7 +165,7 @@ def _start(given: str | None, folder: Path) -> str | None:
 
 def _fit(trainer: lightning.Trainer, regressor: IQARegressor, images: TID2013DataModule, resume: str | None) -> None:
     # Of what is printed only the results belong on stdout.
-    with contextlib.redirect_stdout(sys.stderr), quiet(), one_job():
+    with contextlib.redirect_stdout(sys.stderr), quiet(), one_job(), refusals_told():
         warnings.filterwarnings("ignore", message="Checkpoint directory")  # the run's folder has other files
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")  # the images do too
@@ -210,6 +208,10 @@ def _split(images: TID2013DataModule) -> dict[str, Any]:
         **{f"{side}_images": len(records) for side, records in sides.items()},
         **{f"{side}_references": sorted({record.reference for record in records}) for side, records in sides.items()},
     }
+
+
+def _finite(epoch: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in epoch.items()}
 
 
 def _sentence(result: dict[str, Any]) -> str:

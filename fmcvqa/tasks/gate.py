@@ -1,9 +1,9 @@
 """Hydra with a gate: no config passes that may build what is not on the list, and no secret reaches what it writes.
 
-Hydra offers no place to look at a config before its logging, callbacks and launchers are built from it, nor one at its
-own files before they are written. So the functions that every config and every one of its YAML files go through are
-wrapped; a worker process of a launcher has this too, since it imports the job's function by name. A YAML file that
-cannot be written, as on a full disk, is a warning: Hydra would end the whole multirun.
+Hydra offers no place to look at a config before its logging, callbacks and launchers are built from it and its folder
+is made, nor one at its own files before they are written. So the functions that every config and every one of its YAML
+files go through are wrapped; a worker process of a launcher has this too, since it imports the job's function by name.
+A YAML file that cannot be written, as on a full disk, is a warning: Hydra would end the whole multirun.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core import utils as hydra_utils
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from fmcvqa.errors import ConfigError
 from fmcvqa.tasks import redaction
+from fmcvqa.tasks.settings import check_own
 from fmcvqa.tasks.targets import refuse_foreign, refuse_packages
 
 log = logging.getLogger(__name__)
@@ -31,8 +34,10 @@ _record = logging.getLogRecordFactory()
 @wraps(_compose)
 def _checked(self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> Any:
     _check_search_path(self, config_name, overrides)
+    _check_groups(self, overrides)
     config = _compose(self, config_name, overrides, *args, **more)
     refuse_foreign(config)
+    check_own(config)  # before Hydra makes a folder of that name
     redaction.learn(config)
     with open_dict(config.hydra):  # a folder may be named by it; Hydra would resolve what it quotes
         name = redaction.redacted(str(config.hydra.job._get_node("override_dirname")._value()))
@@ -48,6 +53,18 @@ def _check_search_path(loader: ConfigLoaderImpl, config_name: str | None, overri
     primary = loader.repository.load_config(config_name) if config_name else None
     if primary is not None and isinstance(primary.config, DictConfig):
         refuse_packages(OmegaConf.select(primary.config, "hydra.searchpath"))
+
+
+def _check_groups(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
+    """Refuse ``tracker=null``, which to Hydra is a ValueError without a word about what there is."""
+    for override in OverridesParser.create().parse_overrides(overrides):
+        group, value = override.key_or_group, override.value()
+        if override.is_sweep_override() or override.is_delete() or not loader.repository.group_exists(group):
+            continue
+        names = value if isinstance(value, list) else [value]
+        if not isinstance(value, dict) and not (names and all(isinstance(name, str) for name in names)):
+            options = loader.repository.get_group_options(group)
+            raise ConfigError(f"{override.input_line} names none of {group}", found=", ".join(options))
 
 
 @wraps(_to_yaml)

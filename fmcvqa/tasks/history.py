@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from fmcvqa.errors import ConfigError
+from fmcvqa.errors import ConfigError, FmcvqaError
 from fmcvqa.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ class History(Callback):
     """The validation scores of each epoch; a resumed run continues it.
 
     Attributes:
-        epochs: ``{"epoch", "srocc", "plcc", "loss"}`` per validated epoch.
+        epochs: ``{"epoch", "srocc", "plcc", "loss"}`` per validated epoch; without correlation scores are NaN.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,11 @@ class History(Callback):
         if not trainer.sanity_checking:
             seen = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in ("srocc", "plcc", "loss")}
             self.epochs.append({"epoch": trainer.current_epoch, **seen})
-            if trainer.is_global_zero:
+            if not trainer.is_global_zero:
+                return
+            if math.isnan(seen["srocc"]):
+                log.warning("epoch %d: every image gets the same prediction", trainer.current_epoch)
+            else:
                 log.info(
                     "epoch %d: validation SROCC %.4f, PLCC %.4f", trainer.current_epoch, seen["srocc"], seen["plcc"]
                 )
@@ -42,13 +47,20 @@ class History(Callback):
 
         Raises:
             ConfigError: If no epoch was validated.
+            FmcvqaError: If in none predictions differed.
         """
         if not self.epochs:
             raise ConfigError(
                 "no epoch was validated, so there is no best one",
                 advice="training.max_epochs of at least 1, and trainer.limit_val_batches above 0",
             )
-        return max(self.epochs, key=lambda epoch: epoch["srocc"])
+        scored = [epoch for epoch in self.epochs if not math.isnan(epoch["srocc"])]
+        if not scored:
+            raise FmcvqaError(
+                "the fine-tuning has collapsed: in no epoch did predictions of two images differ",
+                advice="a smaller training.lr, or another seed",
+            )
+        return max(scored, key=lambda epoch: epoch["srocc"])
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""

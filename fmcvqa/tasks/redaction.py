@@ -7,6 +7,7 @@ Hydra's ``env_copy`` fetches from the environment, and the password of an addres
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,10 @@ def learn(config: DictConfig) -> None:
 
 
 def recorded(config: DictConfig) -> dict[str, Any]:
-    """A config as it may be written down: plain values, interpolations resolved but for those of the environment."""
+    """A config as it may be written down: plain values, interpolations resolved but for those of the environment.
+
+    Numbers that JSON has not, such as the infinity of no limit, are text.
+    """
     raw = OmegaConf.to_container(config, resolve=False)
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     written: dict[str, Any] = redacted(_unresolved(raw, plain))
@@ -97,11 +101,13 @@ def _of_environment(value: Any) -> bool:
 
 
 def _unresolved(raw: Any, plain: Any) -> Any:
-    """The plain value, but what comes from the environment as it is written in the config."""
+    """The plain value, but what comes from the environment as it is written in the config, and ``inf`` as text."""
     if isinstance(raw, dict) and isinstance(plain, dict):
         return {key: _unresolved(raw[key], value) for key, value in plain.items()}
     if isinstance(raw, list) and isinstance(plain, list):
         return [_unresolved(one, other) for one, other in zip(raw, plain, strict=True)]
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return str(plain)
     return raw if _of_environment(raw) else plain
 
 

@@ -7,24 +7,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_EXAMPLE = """example:
-  fmcvqa sweep table1_konvid1k
-  fmcvqa report outputs/table1_konvid1k --out reports/table1
+from fmcvqa.tasks.terminal import Parser
 
-writes report.html, which opens in any browser without network: tables, charts to point at, the worst predictions with
-their frames where the videos are where the run found them; and table.md, table.csv, scatter.png, heatmap.png and
-splits.png (table3.md and table3.csv for results across datasets); several datasets in one folder each get their name
-before the file's.
+_EXAMPLES = (
+    "fmcvqa sweep table1_konvid1k",
+    "fmcvqa report outputs/table1_konvid1k --out reports/table1",
+)
+_MORE = """Writes report.html, which opens in any browser without network: tables, charts to point at, the worst
+predictions with their frames where the videos are where the run found them; and table.md, table.csv, scatter.png,
+heatmap.png and splits.png (table3.md and table3.csv for results across datasets); several datasets in one folder each
+get their name before the file's.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    parser = argparse.ArgumentParser(
-        prog="fmcvqa report",
-        description="Write the paper's tables and figures from the result.json files of a folder.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        "report",
+        "Write the paper's tables and figures from the result.json files of a folder.",
+        examples=_EXAMPLES,
+        more=_MORE,
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a sweep, of several, or of one cell")
     parser.add_argument("--out", metavar="DIR2", type=Path, required=True, help="folder to write into")

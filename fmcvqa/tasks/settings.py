@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +22,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from fmcvqa.errors import ConfigError, unknown_name
 
+if TYPE_CHECKING:
+    import lightning
+
 _STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+# By name, of whichever command has them.
+_OWN: dict[str, Any] = {"name": str, "force": bool, "row": str | None, "output": str, "report": bool}
+_OWN |= {"licence": str | None, "shard": str | None, "seed": int, "ckpt_path": str | None, "checkpoint_steps": int}
+_PATHS: dict[str, Any] = dict.fromkeys(("data", "outputs", "cache"), str)
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _WORDS |= {Path: "a path", os.PathLike: "a path"}
 
@@ -37,6 +46,42 @@ def build(node: DictConfig) -> Any:
         known = {name: value for name, value in given.items() if value != "???"}  # of what is missing Hydra tells
         check(str(node._get_full_key(None)), known, get_object(target))
     return instantiate(node)
+
+
+def trainer_of(node: DictConfig) -> partial[lightning.Trainer]:
+    """What makes a Trainer of a config node's settings, which :func:`fmcvqa.trainer.make_trainer` may be given.
+
+    Raises:
+        ConfigError: If a setting does not exist or has another type, which Lightning might find out in mid-training.
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(node, resolve=True, throw_on_missing=False)  # type: ignore[assignment]
+    target = plain.pop("_target_")
+    if target == "lightning.Trainer":
+        values = {name: value for name, value in plain.items() if "_target_" not in json.dumps(value)}
+        check("trainer", values, get_object(target))
+    made: partial[lightning.Trainer] = instantiate(node, _partial_=True, _convert_="all")  # callbacks are objects
+    return made
+
+
+def check_own(config: DictConfig) -> None:
+    """Check the settings of a config that belong to the command itself, and its paths.
+
+    Raises:
+        ConfigError: If one has another type, or what files are named by is empty.
+    """
+    check("", _plain(config, _OWN), **_OWN)
+    paths = _plain(config.get("paths", {}), _PATHS)
+    check("paths", paths, **_PATHS)
+    named = _plain(config, ["name"]) | {f"paths.{name}": value for name, value in paths.items()}
+    if empty := [name for name, value in named.items() if not value.strip()]:
+        raise ConfigError(f"{empty[0]} is empty", advice=f"{empty[0]}=NAME")
+
+
+def _plain(node: DictConfig, names: Iterable[str]) -> dict[str, Any]:
+    """Those settings that are there."""
+    there = [name for name in names if name in node and not OmegaConf.is_missing(node, name)]
+    values = {name: node[name] for name in there}
+    return {name: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for name, v in values.items()}
 
 
 def check(
@@ -96,7 +141,12 @@ def _hints(taker: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of a type. Words that a ``Literal`` has not are left to who takes them: it says more."""
+    """Whether a plain value is of a type; NaN is of none.
+
+    Words that a ``Literal`` has not are left to who takes them: it says more.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return False
     try:
         TypeAdapter(hint, config=_STRICT).validate_json(json.dumps(value))
     except ValidationError as error:

@@ -55,6 +55,10 @@ def test_a_csv_may_carry_ids(files):
         f"{files / 'named.csv'} has 'v0' in data line 0, which is no number. "
         "Try: name the column of ids with features.id_column; every other column must hold numbers"
     )
+    assert message(lambda: read_matrix(files / "one.mat", id_column="id")) == (
+        f"{files / 'one.mat'} has no column id, nor ids of another kind. "
+        "Try: a .csv with that column, an .npz with an array of strings called ids, or no features.id_column"
+    )
     assert message(lambda: read_matrix(files / "named.csv", id_column="id")) == (
         f"{files / 'named.csv'} has no column id. Found: name, f0, f1, f2. Try: check features.id_column"
     )

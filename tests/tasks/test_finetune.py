@@ -15,7 +15,8 @@ from hydra import compose, initialize_config_dir
 from noisy import config
 
 from fmcvqa import configs
-from fmcvqa.errors import ConfigError, DatasetError
+from fmcvqa.errors import ConfigError, DatasetError, FmcvqaError
+from fmcvqa.models.iqa import IQARegressor
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.tasks import finetune, job, ranks
 
@@ -122,6 +123,40 @@ def test_no_epoch_no_result(tmp_path: Path) -> None:
         "Try: training.max_epochs of at least 1, and trainer.limit_val_batches above 0"
     )
     assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_network_that_predicts_one_number_has_no_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scores = {0: 3.0, 2: 4.0}  # by epoch; in the others as the network predicts
+
+    def forward(model: IQARegressor, x: torch.Tensor) -> torch.Tensor:
+        predicted = honest(model, x)
+        return 0 * predicted + scores[model.current_epoch] if model.current_epoch in scores else predicted
+
+    honest = IQARegressor.forward
+    monkeypatch.setattr(IQARegressor, "forward", forward)
+    best = finetune.run(config(tmp_path, "training.max_epochs=3"))
+    told = result(tmp_path)
+    assert [epoch["srocc"] for epoch in told["epochs"]] == [None, best, None]
+    assert [epoch["plcc"] is None for epoch in told["epochs"]] == [True, False, True]
+    assert told["best_epoch"] == 1 == torch.load(tmp_path / "run" / "best.ckpt", weights_only=True)["epoch"]
+    assert caplog.text.count("every image gets the same prediction") == 2
+
+    scores[1] = 5.0
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(FmcvqaError, match=r"^the fine-tuning has collapsed: in no epoch did predictions of two images"):
+        finetune.run(config(tmp_path, "training.max_epochs=3"))
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+STOPPING = "+trainer.callbacks=[{_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:none}]"
+
+
+@pytest.mark.parametrize("setting", ["+trainer.val_check_interval=2.5", "+trainer.val_check_interval=99", STOPPING])
+def test_what_lightning_refuses_is_a_wrong_setting(setting: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^Lightning refuses these settings of its trainer: \S"):
+        finetune.run(config(tmp_path, setting))
 
 
 def test_more_devices_are_started_by_this_jobs_own_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ def test_every_option_fits_what_it_names(name: str) -> None:
         ({"a": "b"}, str | Mapping[str, str], None),
         ({"a": 1}, str | Mapping[str, str], "text or names with values"),
         (float("inf"), float, None),  # whoever takes it knows its range
+        (float("nan"), float, "a number"),
     ],
 )
 def test_types(value: Any, hint: Any, told: str | None) -> None:
@@ -130,7 +131,8 @@ OF_TRAINING = [
     ),
     *("training.num_workers=-1", "training.momentum=1", "training.weight_decay=-1", "training.head_hidden=0"),
     *("training.mos_range=[5,1]", "training.max_epochs=-1", "+training.seed=1", "seed=x", "seed=-1"),
-    *("checkpoint_steps=-1", "ckpt_path=none.ckpt"),
+    *("checkpoint_steps=-1", "ckpt_path=none.ckpt", "ckpt_path=1", "name=1", "name=''", "paths.cache=null"),
+    *("trainer.log_every_n_steps=often", "+trainer.max_step=1", "+trainer.max_time=2", "+trainer.callbacks=all"),
 ]
 
 
@@ -140,10 +142,20 @@ def test_a_fine_tuning_does_not_start(setting: str, tmp_path: Path, capsys: Capt
     small += ["model=squeezenet1_1", "model.weights=none", "tracker=none"]
     code, _, err = run(capsys, "finetune", *small, *places(tmp_path), setting)
     (told,) = errors(err)
-    name = "checkpoint" if setting.startswith("ckpt_path") else re.split("[.+=]", setting)[-2]
+    name = "checkpoint" if setting == "ckpt_path=none.ckpt" else re.split("[.+=]", setting)[-2]
     assert code == 2
     assert re.search(rf"\b{name}\b", told)
     assert not (tmp_path / "outputs" / "finetune" / "result.json").exists()
+
+
+@pytest.mark.parametrize("command", ["extract", "sweep", "fit", "finetune"])
+@pytest.mark.parametrize("setting", ["name=1", "name=''", "paths.outputs=''", "paths.outputs=2", "paths.data=[a]"])
+def test_what_files_are_named_by_is_a_text(command: str, setting: str, tmp_path: Path, capsys: Capture) -> None:
+    code, _, err = run(capsys, command, *places(tmp_path), setting)
+    key, _, value = setting.partition("=")
+    wrong = "is empty. Try: " if value == "''" else f"is {value}, which is not text" if value != "[a]" else 'is ["a"], '
+    assert (code, [line.startswith(f"{key} {wrong}") for line in errors(err)]) == (2, [True])
+    assert list(tmp_path.iterdir()) == []
 
 
 OF_A_CELL = ["protocol.seed=-1", "protocol.permutation=-1", "kernels.memory_gib=-1", "loader.heartbeat_seconds=0"]

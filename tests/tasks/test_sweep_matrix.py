@@ -169,6 +169,16 @@ def test_videos_of_one_group_stay_together(tmp_path: Path, capsys: Capture) -> N
         assert {i // 4 for i in split["train"]}.isdisjoint({i // 4 for i in split["test"]})
 
 
+def test_infinity_is_no_limit(tmp_path: Path, capsys: Capture) -> None:
+    path, labels = written(tmp_path)
+    same = words(path, labels, tmp_path, *settings("paper"))
+    limits = [f"kernels.{name}_gib=inf" for name in ("memory", "disk", "max")]
+    for name, more in (("limited", []), ("unlimited", limits)):
+        assert run(capsys, *same, f"name={name}", *more)[0] == 0
+    assert result(tmp_path, "unlimited")["splits"] == result(tmp_path, "limited")["splits"]
+    assert result(tmp_path, "unlimited")["config"]["kernels"]["max_gib"] == "inf"  # which JSON has no number for
+
+
 def test_past_the_limit_linear_is_primal_and_rbf_says_what_to_do(tmp_path: Path, capsys: Capture) -> None:
     path, labels = written(tmp_path)
     cells = ["-m", "regressor.kernel=linear,rbf", "kernels.max_gib=1e-5"]
