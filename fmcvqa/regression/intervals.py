@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,9 @@ def bootstrap_ci95(
         weights = counts[:, part.rows]
         for name, score in _WEIGHTED.items():
             per_split[name][number] = score(part, weights)
-    medians = {name: np.nanmedian(values, axis=0) for name, values in per_split.items()}
+    with warnings.catch_warnings():  # a draw of few videos may hold one value in every split, and then says nothing
+        warnings.filterwarnings("ignore", message="All-NaN slice")
+        medians = {name: np.nanmedian(values, axis=0) for name, values in per_split.items()}
     return {
         name: (float(np.nanpercentile(values, 2.5)), float(np.nanpercentile(values, 97.5)))
         for name, values in medians.items()

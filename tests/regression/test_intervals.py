@@ -47,3 +47,10 @@ def test_the_interval_is_seeded():
     part = ScoredSplit(np.arange(30), rng.normal(size=30), rng.normal(size=30), rng.normal(size=30))
     assert bootstrap_ci95([part], 30, 50, 1) == bootstrap_ci95([part], 30, 50, 1)
     assert bootstrap_ci95([part], 30, 50, 1) != bootstrap_ci95([part], 30, 50, 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_draws_that_say_nothing_are_left_out_without_a_word():
+    values = np.arange(3.0)
+    low, high = bootstrap_ci95([ScoredSplit(np.arange(3), values, values, values)], 3, 200, 0)["srocc"]
+    assert (low, high) == (1.0, 1.0)

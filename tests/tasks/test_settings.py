@@ -131,7 +131,7 @@ OF_TRAINING = [
     ),
     *("training.num_workers=-1", "training.momentum=1", "training.weight_decay=-1", "training.head_hidden=0"),
     *("training.mos_range=[5,1]", "training.max_epochs=-1", "+training.seed=1", "seed=x", "seed=-1"),
-    *("checkpoint_steps=-1", "ckpt_path=none.ckpt", "ckpt_path=1", "name=1", "name=''", "paths.cache=null"),
+    *("checkpoint_steps=-1", "ckpt_path=none.ckpt", "ckpt_path=1", "paths.cache=null"),
     *("trainer.log_every_n_steps=often", "+trainer.max_step=1", "+trainer.max_time=2", "+trainer.callbacks=all"),
 ]
 
