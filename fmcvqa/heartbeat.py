@@ -25,7 +25,7 @@ class Heartbeat:
     def __init__(self, seconds: float, elsewhere: Callable[[], str]) -> None:
         if not seconds > 0:
             raise ValueError(f"{seconds} seconds between heartbeats")
-        self._seconds, self._elsewhere = seconds, elsewhere
+        self._seconds, self._elsewhere = min(seconds, threading.TIMEOUT_MAX), elsewhere  # infinity is never
         self._place, self._since = "", time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="fmcvqa-heartbeat", daemon=True)

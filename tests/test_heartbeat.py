@@ -31,6 +31,14 @@ def test_it_speaks_only_when_nothing_moves(caplog: pytest.LogCaptureFixture) -> 
     assert not [thread for thread in threading.enumerate() if thread.name == "fmcvqa-heartbeat"]
 
 
+def test_infinity_is_never(caplog: pytest.LogCaptureFixture) -> None:
+    with Heartbeat(float("inf"), lambda: "nowhere"):
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "fmcvqa-heartbeat"]
+        time.sleep(0.1)
+        assert thread.is_alive()
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("stuck", ["store", "decode"])
 def test_a_stuck_extraction_names_video_and_stage(stuck: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from data.test_decode_pool import PlantedDecoder

@@ -237,6 +237,14 @@ def test_time_in_which_nobody_takes_frames_is_not_the_videos(videos: Videos) -> 
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
+def test_infinity_is_no_limit(num_workers: int, videos: Videos) -> None:
+    endless = {"timeout_seconds": float("inf"), "video_seconds": float("inf"), "memory_bytes": 10**30}
+    pool = DecodePool(PyAVDecoder(), num_workers=num_workers, **endless)  # type: ignore[arg-type]
+    items = list(pool.decode(videos))
+    assert [item.video_id for item in items if isinstance(item, DecodedChunk) and item.last] == [v for v, _ in videos]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_failure_says_where_and_when(num_workers: int, tmp_path: Path) -> None:
     damage(clip(tmp_path / "hit.mp4", 48))
     pool = DecodePool(PyAVDecoder(), num_workers=num_workers, chunk_frames=5)

@@ -18,6 +18,7 @@ from fmcvqa.data.decoding.child import SharedSlots, main
 from fmcvqa.errors import VideoError
 
 _START_SECONDS = 120.0  # importing the libraries from a cold network disk
+_LONGEST_WAIT = 3600.0  # at once: the system's own waits have no infinity
 _SLOTS = 2  # one is filled while the other is read
 
 
@@ -161,11 +162,11 @@ class Worker:
 
 
 def heard(busy: list[Worker]) -> list[Worker]:
-    """Waits until a child says something or runs out of time; all of which that is true."""
+    """Waits until a child says something or runs out of time; all of which that is true, after an hour of none."""
     began = time.monotonic()
     by_conn: dict[Any, Worker] = {worker.conn: worker for worker in busy}
     patience = min(worker.due(began) for worker in busy) - began
-    spoke = [by_conn[conn] for conn in wait(list(by_conn), max(0.0, patience))]
+    spoke = [by_conn[conn] for conn in wait(list(by_conn), min(max(0.0, patience), _LONGEST_WAIT))]
     now = time.monotonic()
     late = [worker for worker in busy if worker not in spoke and worker.due(began) <= now]
     for worker in busy:
