@@ -143,6 +143,18 @@ def test_an_option_that_is_no_name_is_told_what_there_is(setting: str, capsys: C
     assert run(capsys, "sweep", setting) == (2, "", told)
 
 
+def test_an_option_that_is_none_is_no_silent_default(capsys: Capture) -> None:
+    code, out, err = run(capsys, "sweep", "-m", "ablation=paper,stride5")
+    assert (code, out) == (2, "")
+    assert errors(err)[0].startswith("there is no ablation 'stride5'. Found: gram_l2, ")
+    assert errors(err)[0].endswith("Try: stride_5, or leave it out")
+    assert run(capsys, "sweep", "target=livevqc") == (
+        2,
+        "",
+        "error: target=livevqc chooses nothing. Try: data@target=livevqc\n",
+    )
+
+
 def test_an_unknown_experiment_is_told_the_nearest(capsys: Capture) -> None:
     assert run(capsys, "sweep", "table1_konvid") == (
         2,

@@ -18,12 +18,14 @@ from hydra.core import utils as hydra_utils
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from fmcvqa.errors import ConfigError
+from fmcvqa.errors import ConfigError, unknown_name
 from fmcvqa.tasks import redaction
 from fmcvqa.tasks.settings import check_own
 from fmcvqa.tasks.targets import refuse_foreign, refuse_packages
 
 log = logging.getLogger(__name__)
+# Nodes that are chosen from the group of another name.
+_CHOSEN_AS = {"target": "data@target", "target_features": "features@target_features"}
 
 _compose = ConfigLoaderImpl.load_configuration
 _to_yaml = OmegaConf.to_yaml
@@ -36,6 +38,7 @@ def _checked(self: ConfigLoaderImpl, config_name: str | None, overrides: list[st
     _check_search_path(self, config_name, overrides)
     _check_groups(self, overrides)
     config = _compose(self, config_name, overrides, *args, **more)
+    _check_optional(self, overrides)
     refuse_foreign(config)
     check_own(config)  # before Hydra makes a folder of that name
     redaction.learn(config)
@@ -56,15 +59,30 @@ def _check_search_path(loader: ConfigLoaderImpl, config_name: str | None, overri
 
 
 def _check_groups(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
-    """Refuse ``tracker=null``, which to Hydra is a ValueError without a word about what there is."""
+    """Refuse ``tracker=null``, to Hydra a ValueError without a word about what there is, and ``target=livevqc``."""
+    for override in OverridesParser.create().parse_overrides(overrides):
+        group, value = override.key_or_group, override.value()
+        names = value if isinstance(value, list) else [value]
+        if override.is_sweep_override() or override.is_delete() or isinstance(value, dict):
+            continue
+        if group in _CHOSEN_AS:
+            chosen = _CHOSEN_AS[group]
+            raise ConfigError(f"{override.input_line} chooses nothing", advice=f"{chosen}={value}")
+        if loader.repository.group_exists(group) and not (names and all(isinstance(name, str) for name in names)):
+            options = loader.repository.get_group_options(group)
+            raise ConfigError(f"{override.input_line} names none of {group}", found=", ".join(options))
+
+
+def _check_optional(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
+    """Refuse an option that does not exist of a group that need not be chosen, which to Hydra is none."""
     for override in OverridesParser.create().parse_overrides(overrides):
         group, value = override.key_or_group, override.value()
         if override.is_sweep_override() or override.is_delete() or not loader.repository.group_exists(group):
             continue
-        names = value if isinstance(value, list) else [value]
-        if not isinstance(value, dict) and not (names and all(isinstance(name, str) for name in names)):
-            options = loader.repository.get_group_options(group)
-            raise ConfigError(f"{override.input_line} names none of {group}", found=", ".join(options))
+        options = loader.repository.get_group_options(group)
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and not loader.repository.config_exists(f"{group}/{name}"):
+                raise unknown_name(group, name, options, "leave it out")
 
 
 @wraps(_to_yaml)

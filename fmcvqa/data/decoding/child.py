@@ -150,7 +150,8 @@ def _limit_memory(more: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[5])
     limit = pages * resource.getpagesize() + more
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (min(limit, sys.maxsize if most == resource.RLIM_INFINITY else most), most))
+    room = sys.maxsize if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limit, room), most))
 
 
 def main(conn: Connection, slots: SharedSlots, order: Order, memory_bytes: int) -> None:
