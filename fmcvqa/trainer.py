@@ -53,7 +53,8 @@ def refusals_told() -> Iterator[None]:
         yield
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        if not str(frame.f_globals.get("__name__")).startswith("lightning."):
+        plain = type(error) in (MisconfigurationException, RuntimeError, ValueError)  # not a device out of memory
+        if not plain or not str(frame.f_globals.get("__name__")).startswith("lightning."):
             raise
         raise ConfigError(f"{_REFUSED}: {' '.join(str(error).split()).rstrip('.')}") from error
 

@@ -6,16 +6,18 @@ import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning
 import pytest
+import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins import HalfPrecision
 from tiny import errors, labelled, network, places, run
 
 from fmcvqa.errors import ConfigError
-from fmcvqa.trainer import by_itself, listed, make_trainer
+from fmcvqa.trainer import by_itself, listed, make_trainer, refusals_told
 
 Capture = pytest.CaptureFixture[str]
 
@@ -82,6 +84,23 @@ def test_fine_tuning_tells_it_too(setting: str, why: str, tmp_path: Path, capsys
     (told,) = errors(err)
     assert code == 2
     assert told.startswith("Lightning refuses these settings of its trainer: ") and why in told
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "told"),
+    [
+        ("lightning.planted", RuntimeError("no such\nmetric."), True),
+        ("lightning.planted", torch.OutOfMemoryError("of a batch's transfer"), False),
+        ("elsewhere", RuntimeError("a bug"), False),
+    ],
+)
+def test_only_what_lightning_itself_refuses_in_a_run_is_a_setting(module: str, error: Exception, told: bool) -> None:
+    planted: dict[str, Any] = {"__name__": module}
+    exec("def refuse(error):\n    raise error", planted)
+    with pytest.raises(ConfigError if told else type(error)) as caught, refusals_told():
+        planted["refuse"](error)
+    if told:
+        assert str(caught.value) == "Lightning refuses these settings of its trainer: no such metric"
 
 
 def test_only_one_device_is_by_itself() -> None:

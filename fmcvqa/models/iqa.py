@@ -94,7 +94,7 @@ class IQARegressor(LightningModule):
         self.net = load_backbone(backbone, weights, seed=seed)
         self.head = _head(backbone_spec(backbone).width, head_hidden, seed)
         self.val_scores = _scores()
-        self.val_ends = MetricCollection([MinMetric(), MaxMetric()])
+        self.predicted_ends, self.mos_ends = (MetricCollection([MinMetric(), MaxMetric()]) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Predicted MOS [n] of images: float [n, 3, h, w] with ImageNet mean and standard deviation."""
@@ -122,22 +122,24 @@ class IQARegressor(LightningModule):
                 advice="a smaller training.lr, or trainer.precision=32-true",
             )
         self.val_scores.update(predicted, mos)
-        self.val_ends.update(predicted)
+        self.predicted_ends.update(predicted)
+        self.mos_ends.update(mos)
         self.log("val/loss", self._loss(predicted, mos), batch_size=len(mos), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log SROCC and PLCC over all validation images; not of a sanity check, whose few images say nothing.
 
-        Where all predictions are the same number there is no correlation, and both are NaN: what rounding leaves of the
-        metrics is 0, or anything.
+        Where all predictions, or all MOS, are the same number there is no correlation, and both are NaN: one metric may
+        be 0, and what rounding leaves of the other anything.
         """
         if not self.trainer.sanity_checking:
-            scores, (low, high) = self.val_scores.compute(), self.val_ends.compute().values()
-            if low == high:
+            scores = self.val_scores.compute()
+            ends = [metric.compute().values() for metric in (self.predicted_ends, self.mos_ends)]
+            if any(low == high for low, high in ends) or not all(score.isfinite() for score in scores.values()):
                 scores = {name: torch.full_like(score, torch.nan) for name, score in scores.items()}
             self.log_dict(scores, prog_bar=True, sync_dist=True)
-        self.val_scores.reset()
-        self.val_ends.reset()
+        for metric in (self.val_scores, self.predicted_ends, self.mos_ends):
+            metric.reset()
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all layers, and its schedule."""

@@ -9,6 +9,7 @@ A YAML file that cannot be written, as on a full disk, is a warning: Hydra would
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core import utils as hydra_utils
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from fmcvqa.errors import ConfigError, unknown_name
@@ -58,16 +60,21 @@ def _check_search_path(loader: ConfigLoaderImpl, config_name: str | None, overri
         refuse_packages(OmegaConf.select(primary.config, "hydra.searchpath"))
 
 
+def _choices(overrides: list[str]) -> Iterator[tuple[Override, list[Any]]]:
+    """Each override that may choose options of a group, with what it names."""
+    for override in OverridesParser.create().parse_overrides(overrides):
+        value = override.value()
+        if not (override.is_sweep_override() or override.is_delete() or isinstance(value, dict)):
+            yield override, value if isinstance(value, list) else [value]
+
+
 def _check_groups(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
     """Refuse ``tracker=null``, to Hydra a ValueError without a word about what there is, and ``target=livevqc``."""
-    for override in OverridesParser.create().parse_overrides(overrides):
-        group, value = override.key_or_group, override.value()
-        names = value if isinstance(value, list) else [value]
-        if override.is_sweep_override() or override.is_delete() or isinstance(value, dict):
-            continue
+    for override, names in _choices(overrides):
+        group = override.key_or_group
         if group in _CHOSEN_AS:
-            chosen = _CHOSEN_AS[group]
-            raise ConfigError(f"{override.input_line} chooses nothing", advice=f"{chosen}={value}")
+            advice = f"{_CHOSEN_AS[group]}={override.value()}"
+            raise ConfigError(f"{override.input_line} chooses nothing", advice=advice)
         if loader.repository.group_exists(group) and not (names and all(isinstance(name, str) for name in names)):
             options = loader.repository.get_group_options(group)
             raise ConfigError(f"{override.input_line} names none of {group}", found=", ".join(options))
@@ -75,14 +82,11 @@ def _check_groups(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
 
 def _check_optional(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
     """Refuse an option that does not exist of a group that need not be chosen, which to Hydra is none."""
-    for override in OverridesParser.create().parse_overrides(overrides):
-        group, value = override.key_or_group, override.value()
-        if override.is_sweep_override() or override.is_delete() or not loader.repository.group_exists(group):
-            continue
-        options = loader.repository.get_group_options(group)
-        for name in value if isinstance(value, list) else [value]:
-            if isinstance(name, str) and not loader.repository.config_exists(f"{group}/{name}"):
-                raise unknown_name(group, name, options, "leave it out")
+    for override, names in _choices(overrides):
+        group = override.key_or_group
+        for name in names if loader.repository.group_exists(group) else []:
+            if not loader.repository.config_exists(f"{group}/{name}"):
+                raise unknown_name(group, name, loader.repository.get_group_options(group), "leave it out")
 
 
 @wraps(_to_yaml)

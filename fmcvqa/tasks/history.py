@@ -36,7 +36,7 @@ class History(Callback):
             if not trainer.is_global_zero:
                 return
             if math.isnan(seen["srocc"]):
-                log.warning("epoch %d: every image gets the same prediction", trainer.current_epoch)
+                log.warning("epoch %d: no SROCC, since all predictions or all MOS are alike", trainer.current_epoch)
             else:
                 log.info(
                     "epoch %d: validation SROCC %.4f, PLCC %.4f", trainer.current_epoch, seen["srocc"], seen["plcc"]
@@ -47,7 +47,7 @@ class History(Callback):
 
         Raises:
             ConfigError: If no epoch was validated.
-            FmcvqaError: If in none predictions differed.
+            FmcvqaError: If none has scores.
         """
         if not self.epochs:
             raise ConfigError(
@@ -57,8 +57,8 @@ class History(Callback):
         scored = [epoch for epoch in self.epochs if not math.isnan(epoch["srocc"])]
         if not scored:
             raise FmcvqaError(
-                "the fine-tuning has collapsed: in no epoch did predictions of two images differ",
-                advice="a smaller training.lr, or another seed",
+                "the fine-tuning has collapsed: in every epoch all predictions, or all MOS they are for, are alike",
+                advice="a smaller training.lr, another seed, or validation images whose MOS differ",
             )
         return max(scored, key=lambda epoch: epoch["srocc"])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -91,6 +92,14 @@ def test_validation_scores_are_those_of_scipy(tmp_path: Path) -> None:
     assert scores["val/srocc"] == pytest.approx(stats.spearmanr(predicted, mos).statistic, abs=1e-6)
     assert scores["val/plcc"] == pytest.approx(stats.pearsonr(predicted, mos).statistic, abs=1e-5)
     assert scores["val/loss"] == pytest.approx(((predicted - mos) ** 2).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [5, 12])
+def test_images_of_one_mos_give_no_scores(batch_size: int, tmp_path: Path) -> None:
+    images = torch.randn(12, 3, 48, 48)
+    data = DataLoader(TensorDataset(images, torch.full((12,), 4.7)), batch_size=batch_size)
+    scores = trainer(tmp_path).validate(IQARegressor(**SQUEEZE), data, verbose=False)[0]
+    assert np.isnan([scores["val/srocc"], scores["val/plcc"]]).all() and np.isfinite(scores["val/loss"])
 
 
 def test_a_sanity_check_leaves_no_trace(tmp_path: Path) -> None:
