@@ -11,10 +11,11 @@ Both read the same clip in the same run and use the same random weights. The ref
 start, and the store's fsync included, loading (and compiling) the network not. ``ratio`` is frames per second of ours
 over the reference's. ``error`` is the largest difference of a block over its largest value, of the worst block, against
 the reference on the same pixels (without JPEG) in float32. ``peak_share`` is the network's arithmetic per second of the
-whole run, over the best matrix product measured in the precision the network really runs in. ``decode_fps`` and
-``network_fps`` are those of the same decoding processes without a network, and of frames on the device turned into
-pooled vectors, and ``of_slower`` is the whole over the slower of the two; on a CPU they share its cores. With
-``--decoder nvdec`` the pixels, and so ``error``, are that decoder's. The last line is one JSON object.
+whole run, over the fastest kernel (matrix product or convolution) measured in the precision the network really runs
+in; ``kernel_gflops`` has each of them. ``decode_fps`` and ``network_fps`` are those of the same decoding processes
+without a network, and of frames on the device turned into pooled vectors, and ``of_slower`` is the whole over the
+slower of the two; on a CPU they share its cores. With ``--decoder nvdec`` the pixels, and so ``error``, are that
+decoder's. The last line is one JSON object.
 
 A machine that others use slows the reference more than ours, and a ratio taken there flatters us. For such machines
 ``--processor-time`` counts the processor's time of one thread, everything in this process; what overlaps in the real
@@ -39,7 +40,7 @@ import authors_pipeline
 import machine
 import numpy as np
 import torch
-from machine import described, finish, peak_gflops, seconds_of
+from machine import described, finish, kernel_gflops, seconds_of
 from scipy import ndimage
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -234,7 +235,7 @@ def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> d
     ours = {name: Ours(taps, precision, options) for name, precision in PRECISIONS.items()}
     reference, kept = 0.0, 0
     runs: dict[str, Any] = {}
-    peaks: dict[str, float] = {}
+    kernels: dict[str, dict[str, float]] = {name: {} for name in ours}
     for _ in range(options.rounds):  # in turn, so that a machine that others use is as fast for all
         with folder() as scratch:
             start = machine.clock()
@@ -242,11 +243,13 @@ def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> d
             reference = max(reference, frames / (machine.clock() - start))
         for name, one in ours.items():
             runs[name] = max(runs.get(name, (0.0,)), one.run(clip, options.videos), key=lambda run: run[0])
-            peaks[name] = max(peaks.get(name, 0.0), peak_gflops(one.network.dtype, device))
+            for kernel, gflops in kernel_gflops(one.network.dtype, device).items():
+                kernels[name][kernel] = max(kernels[name].get(kernel, 0.0), gflops)
     rows = {}
     for name, one in ours.items():
         speed, pooled, entry = runs[name]
-        gflop, peak = one.gflop, peaks[name]
+        best = max(kernels[name], key=kernels[name].__getitem__)
+        gflop, peak = one.gflop, kernels[name][best]
         alone = one.alone(clip, options.videos)
         rows[name] = {
             "fps": speed,
@@ -258,6 +261,7 @@ def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> d
             "gflop_a_frame": gflop,
             "peak_gflops": peak,
             "peak_share": speed * gflop / peak,
+            "kernel_gflops": kernels[name],
             "computes_in": str(one.network.dtype).removeprefix("torch."),
             "ready_seconds": one.ready_seconds,
             "stages_ms": one.stages(clip),
@@ -267,7 +271,7 @@ def compare(clip: Path, taps: tuple[str, ...], options: argparse.Namespace) -> d
         print(
             f"{'+'.join(taps):26s} {name}: {speed:.2f} frames/s, reference {reference:.2f}: {speed / reference:.2f}x, "
             f"error {rows[name]['error']:.1e}, {gflop:.1f} GFLOP a frame, {100 * rows[name]['peak_share']:.0f} % of "
-            f"{peak:.0f} GFLOP/s ({rows[name]['computes_in']}); alone: decoding {alone['decode_fps']:.0f} "
+            f"{peak:.0f} GFLOP/s ({rows[name]['computes_in']}, {best}); alone: decoding {alone['decode_fps']:.0f} "
             f"frames/s, the rest {alone['network_fps']:.0f}",
             flush=True,
         )

@@ -62,18 +62,23 @@ def seconds_of(work: Callable[[], object], at_least: float = 0.4, *, device: tor
     return best
 
 
-def peak_gflops(dtype: torch.dtype, device: torch.device = CPU) -> float:
-    """The best of small and large matrix products and of convolutions, which go through different libraries."""
+def kernel_gflops(dtype: torch.dtype, device: torch.device = CPU) -> dict[str, float]:
+    """Billions of operations per second of matrix products and of convolutions, which go through different libraries.
+
+    The best of them is the machine's peak; by name, since a large product alone, which is often meant by it, is slower
+    than others on some processors.
+    """
     sizes = (512, 2048) if device.type == "cpu" else (4096, 8192)
-    best = 0.0
+    found = {}
     with torch.no_grad(), own_precision(device):
         for kernel, side in ((1, 64), (3, 32)):
             maps = torch.randn(4, 512, side, side).to(device, dtype=dtype, memory_format=torch.channels_last)
             convolution = torch.nn.Conv2d(512, 512, kernel, padding=kernel // 2)
             convolution = convolution.to(device, dtype=dtype, memory_format=torch.channels_last)
             flop = 2 * 4 * side**2 * (512 * kernel) ** 2
-            best = max(best, flop / seconds_of(partial(convolution, maps), device=device))
+            seconds = seconds_of(partial(convolution, maps), device=device)
+            found[f"convolution {kernel}x{kernel}"] = flop / seconds / 1e9
         for n in sizes:
             a, b = torch.randn(n, n).to(device, dtype), torch.randn(n, n).to(device, dtype)
-            best = max(best, 2 * n**3 / seconds_of(partial(torch.matmul, a, b), device=device))
-    return best / 1e9
+            found[f"product {n}x{n}"] = 2 * n**3 / seconds_of(partial(torch.matmul, a, b), device=device) / 1e9
+    return found
