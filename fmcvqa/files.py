@@ -12,8 +12,10 @@ from pathlib import Path
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, whatever happens meanwhile.
 
-    What is no regular file, such as ``/dev/null`` or a pipe, is written into and stays what it is.
+    What is no regular file, such as ``/dev/null`` or a pipe, is written into and stays what it is; so does a symbolic
+    link, and the file that it points to is written.
     """
+    path = _linked(path)
     if _is_device(path):
         with path.open("wb") as device:
             device.write(data)
@@ -43,6 +45,7 @@ def refuse_unwritable(path: Path) -> None:
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path = _linked(path)
     if _is_device(path):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +55,11 @@ def refuse_unwritable(path: Path) -> None:
         part.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _linked(path: Path) -> Path:
+    """What a symbolic link points to, there or not; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _is_device(path: Path) -> bool:

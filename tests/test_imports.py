@@ -16,6 +16,7 @@ FLOORS = {
     "errors": 0,
     "files": 0,
     "heartbeat": 0,
+    "matfile": 0,
     "memory": 0,
     "precision": 0,
     "threads": 0,

@@ -37,6 +37,20 @@ def test_a_device_or_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [beside, pipe]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_link_points_to_is_written_and_the_link_stays(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "model", tmp_path / "model"
+    if there:
+        target.write_bytes(b"before")
+    link.symlink_to("disk/model")
+    refuse_unwritable(link)
+    assert target.exists() == there
+    write_atomic(link, b"whole")
+    assert link.is_symlink() and not target.is_symlink() and target.read_bytes() == b"whole"
+    assert [*(tmp_path / "disk").iterdir()] == [target]
+
+
 def test_equal_content_is_equal_bytes(tmp_path: Path) -> None:
     write_sealed(tmp_path / "x", ARRAYS, {"b": 1, "a": 2})
     write_sealed(tmp_path / "y", dict(reversed(ARRAYS.items())), {"a": 2, "b": 1})

@@ -13,12 +13,13 @@ import torch
 from lightning import LightningDataModule
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
 from fmcvqa.data.imagenet import MEAN, STD
 from fmcvqa.data.labels import TID2013
+from fmcvqa.data.pixels import read_image
 from fmcvqa.data.records import ImageRecord
-from fmcvqa.errors import ConfigError, DatasetError
+from fmcvqa.errors import ConfigError, FmcvqaError
 
 Split = Literal["reference", "image"]
 
@@ -158,8 +159,9 @@ class TID2013DataModule(LightningDataModule):
         return {"num_replicas": world, "rank": rank}
 
     def _loader(self, images: _Images, sampler: _EpochSampler) -> DataLoader[tuple[Tensor, Tensor]]:
-        return DataLoader(
+        return _Loader(
             images,
+            collate_fn=_collate,
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
@@ -167,6 +169,21 @@ class TID2013DataModule(LightningDataModule):
             worker_init_fn=_outlive if self.num_workers > 0 else None,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
+
+
+class _Loader(DataLoader[Any]):
+    """Raises here what an image is refused with in a process that reads it; torch would make a traceback of it."""
+
+    def __iter__(self) -> Any:
+        for batch in super().__iter__():
+            if isinstance(batch, FmcvqaError):
+                raise batch
+            yield batch
+
+
+def _collate(images: list[tuple[Tensor, Tensor] | FmcvqaError]) -> Any:
+    refused = next((image for image in images if isinstance(image, FmcvqaError)), None)
+    return refused or default_collate(images)
 
 
 def _outlive(_: int) -> None:
@@ -196,8 +213,11 @@ class _EpochSampler(DistributedSampler[Any]):
         return super().__len__() if self.shuffle else len(range(self.rank, size, self.num_replicas))
 
 
-class _Images(Dataset[tuple[Tensor, Tensor]]):
-    """uint8 [3, crop, crop] and MOS []; index ``epoch * len + i`` is image i as augmented in that epoch."""
+class _Images(Dataset[tuple[Tensor, Tensor] | FmcvqaError]):
+    """uint8 [3, crop, crop] and MOS []; index ``epoch * len + i`` is image i as augmented in that epoch.
+
+    An image that cannot be used gives its error.
+    """
 
     def __init__(
         self,
@@ -214,7 +234,13 @@ class _Images(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor] | FmcvqaError:
+        try:
+            return self._augmented(index)
+        except FmcvqaError as error:
+            return error
+
+    def _augmented(self, index: int) -> tuple[Tensor, Tensor]:
         epoch, i = divmod(index, len(self.records))
         record = self.records[i]
         pixels = self._read(record.path)
@@ -233,11 +259,7 @@ class _Images(Dataset[tuple[Tensor, Tensor]]):
         return image, torch.tensor(record.mos, dtype=torch.float32)
 
     def _read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except OSError as error:
-            raise DatasetError(f"the image {path} cannot be read ({error})", advice="a fresh copy of it") from error
+        image = read_image(path, "image", advice="a fresh copy of it")
         if self.resize is not None:
             height, width = self.resize
             image = image.resize((width, height), Image.Resampling.BILINEAR)

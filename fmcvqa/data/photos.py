@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fmcvqa.data.labels.table import CSVTable
-from fmcvqa.data.pixels import Pixels
+from fmcvqa.data.pixels import Pixels, read_image
 from fmcvqa.errors import DatasetError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -37,13 +37,8 @@ class Crop:
         Raises:
             DatasetError: If the photograph cannot be read or is too small.
         """
-        try:
-            with Image.open(path) as file:
-                photo = ImageOps.exif_transpose(file).convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
-            raise DatasetError(
-                f"the photograph {path} cannot be read ({error})", advice="taking it out of the folder, or a fresh copy"
-            ) from error
+        advice = "taking it out of the folder, or a fresh copy"
+        photo = read_image(path, "photograph", advice=advice, upright=True)
         if self.size is None:
             return np.asarray(photo)
         height, width = self.size

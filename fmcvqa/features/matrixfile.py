@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,9 +14,16 @@ import numpy as np
 
 from fmcvqa.errors import ConfigError, FeatureError
 from fmcvqa.features.matrix import MATRIX_BLOCK, Block, FeatureMatrix, FloatArray
+from fmcvqa.matfile import MatFileError, load_mat
 
 NonFinite = Literal["error", "zero"]
 _NAMED_COLUMNS = 10
+_MANY = (".mat", ".npz")  # files that hold arrays by name
+# What NumPy raises on damaged files, tried on some thousands.
+_DAMAGE = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError, ValueError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def with_zeros(blocks: Mapping[Block, FloatArray]) -> dict[Block, FloatArray]:
@@ -50,6 +58,9 @@ def read_matrix(
         raise FeatureError(f"cannot tell what kind of feature matrix {file} is", found=", ".join(readers))
     if not file.is_file():
         raise FeatureError(f"there is no feature matrix {file}", advice="check features.path")
+    if array is not None and file.suffix.lower() not in _MANY:
+        problem = f"{file} holds a single matrix without a name, so none called {array}"
+        raise FeatureError(problem, advice=f"leave out features.array, or give a {' or '.join(_MANY)} file")
     values, ids = readers[file.suffix.lower()](file, array, id_column)
     if id_column is not None and ids is None:
         advice = "a .csv with that column, an .npz with an array of strings called ids, or no features.id_column"
@@ -75,19 +86,18 @@ def _pick(arrays: Mapping[str, Any], name: str | None, file: Path) -> FloatArray
     if name in usable:
         return usable[name]
     asked = "one matrix" if name is None else f"a matrix called {name}"
-    found = ", ".join(f"{key} {list(value.shape)}" for key, value in usable.items()) or "no 2-D array of numbers"
+    if not usable:
+        advice = "one row a video, one column a feature"
+        raise FeatureError(f"cannot find {asked} in {file}", found="no 2-D array of numbers", advice=advice)
+    found = ", ".join(f"{key} {list(value.shape)}" for key, value in usable.items())
     raise FeatureError(f"cannot find {asked} in {file}", found=found, advice="name it with features.array")
 
 
 def _read_mat(file: Path, name: str | None, id_column: str | None) -> _Read:
-    from scipy.io import loadmat  # here: not every reader needs scipy
-    from scipy.io.matlab import MatReadError
-
     try:
-        arrays = loadmat(file)
-    except (MatReadError, ValueError, TypeError, LookupError, NotImplementedError, OSError, zlib.error) as error:
-        advice = "save it with -v7 or as .npz; version 7.3 files are HDF5"
-        raise FeatureError(f"cannot read {file} as a MATLAB file: {error}", advice=advice) from error
+        arrays = load_mat(file)
+    except MatFileError as error:
+        raise FeatureError(f"{file} {error}", advice=error.advice) from error
     return _pick(arrays, name, file), None
 
 
@@ -95,7 +105,7 @@ def _read_npz(file: Path, name: str | None, id_column: str | None) -> _Read:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise FeatureError(f"cannot read {file} as an .npz file: {error}") from error
     ids = arrays.get("ids")
     named = [str(i) for i in ids] if ids is not None and ids.ndim == 1 and ids.dtype.kind in "US" else None
@@ -105,13 +115,18 @@ def _read_npz(file: Path, name: str | None, id_column: str | None) -> _Read:
 def _read_npy(file: Path, name: str | None, id_column: str | None) -> _Read:
     try:
         return _pick({"array": np.load(file, allow_pickle=False)}, None, file), None
-    except (ValueError, OSError) as error:
+    except _DAMAGE as error:
         raise FeatureError(f"cannot read {file} as an .npy file: {error}") from error
 
 
 def _read_csv(file: Path, name: str | None, id_column: str | None) -> _Read:
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        rows = [row for row in csv.reader(stream) if row]
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [row for row in csv.reader(stream) if row]
+    except UnicodeDecodeError as error:
+        raise FeatureError(f"{file} is not UTF-8 text", advice="save it as UTF-8") from error
+    except csv.Error as error:
+        raise FeatureError(f"{file} is not valid CSV ({error})") from error
     header = rows.pop(0) if rows and not all(_is_number(cell) for cell in rows[0]) else None
     if id_column is not None and (header is None or id_column not in header):
         found = "no header" if header is None else ", ".join(header[:_NAMED_COLUMNS])
@@ -126,7 +141,7 @@ def _read_csv(file: Path, name: str | None, id_column: str | None) -> _Read:
         if wrong is not None:
             advice = "name the column of ids with features.id_column; every other column must hold numbers"
             raise FeatureError(f"{file} has {wrong!r} in data line {line}, which is no number", advice=advice)
-    return np.array(cells, dtype=np.float64), ids
+    return np.array([[float(cell) for cell in row] for row in cells]), ids
 
 
 def _is_number(cell: str) -> bool:

@@ -20,6 +20,8 @@ from fmcvqa.regression.splits import Split, refuse_copies
 Float64 = npt.NDArray[np.float64]
 Range = tuple[float, float]
 
+_LARGEST_MOS = 1e9  # farther than any rating scale goes, and its squares are still numbers
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -105,4 +107,8 @@ def _check_mos(features: FeatureMatrix, mos: npt.ArrayLike) -> Float64:
     if len(wrong):
         names = ", ".join(features.ids[i] for i in wrong[:10])
         raise FeatureError(f"{len(wrong)} of {len(values)} MOS are not finite numbers: {names}")
+    far = np.flatnonzero(np.abs(values) > _LARGEST_MOS)
+    if len(far):
+        problem = f"the MOS of {features.ids[far[0]]} is {values[far[0]]:g}"
+        raise FeatureError(problem, advice=f"give numbers between -{_LARGEST_MOS:g} and {_LARGEST_MOS:g}")
     return values

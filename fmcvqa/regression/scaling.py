@@ -55,10 +55,11 @@ def column_scales(block: FloatArray, row_sets: Sequence[Rows], scaler: str) -> l
         scaler: ``"standard"`` (mean, standard deviation with ddof 0) or ``"minmax"`` (minimum, range). A column
             that is constant in the fold keeps the scale 1.
     """
-    means, variances = _moments(block, row_sets)
-    if scaler == "standard":
-        return [_standard(m, v, len(rows)) for m, v, rows in zip(means, variances, row_sets, strict=True)]
-    return [_minmax(block, rows, m, v) for m, v, rows in zip(means, variances, row_sets, strict=True)]
+    with np.errstate(over="ignore", invalid="ignore"):  # a kernel that is not finite is an error where it is used
+        means, variances = _moments(block, row_sets)
+        if scaler == "standard":
+            return [_standard(m, v, len(rows)) for m, v, rows in zip(means, variances, row_sets, strict=True)]
+        return [_minmax(block, rows, m, v) for m, v, rows in zip(means, variances, row_sets, strict=True)]
 
 
 def _standard(mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64], count: int) -> ColumnScale:

@@ -52,13 +52,17 @@ def trainer_of(node: DictConfig) -> partial[lightning.Trainer]:
     """What makes a Trainer of a config node's settings, which :func:`fmcvqa.trainer.make_trainer` may be given.
 
     Raises:
-        ConfigError: If a setting does not exist or has another type, which Lightning might find out in mid-training.
+        ConfigError: If a setting does not exist, has another type or is out of range, which Lightning might find out in
+            mid-training.
     """
     plain: dict[str, Any] = OmegaConf.to_container(node, resolve=True, throw_on_missing=False)  # type: ignore[assignment]
     target = plain.pop("_target_")
     if target == "lightning.Trainer":
         values = {name: value for name, value in plain.items() if "_target_" not in json.dumps(value)}
         check("trainer", values, get_object(target))
+        if (epochs := plain.get("check_val_every_n_epoch")) is not None and epochs < 1:  # Lightning would divide by it
+            problem = f"trainer.check_val_every_n_epoch is {epochs}"
+            raise ConfigError(problem, advice="give a number of at least 1")
     made: partial[lightning.Trainer] = instantiate(node, _partial_=True, _convert_="all")  # callbacks are objects
     return made
 

@@ -156,11 +156,12 @@ def test_two_ranks_share_the_images_without_padding_a_score(images: Images) -> N
     assert {i for sampler in train for i in sampler} == set(range(7))
 
 
-def test_a_crop_larger_than_the_image(images: Images) -> None:
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_crop_larger_than_the_image(images: Images, num_workers: int) -> None:
     with pytest.raises(ConfigError) as caught:
         module(images, resize=(16, 32), crop=17)
     assert str(caught.value) == "a crop of 17 does not fit into images resized to 16x32"
-    built = module(images, crop=24)
+    built = module(images, crop=24, num_workers=num_workers)
     with pytest.raises(ConfigError) as caught:
         next(iter(built.val_dataloader()))
     assert str(caught.value) == (
@@ -169,11 +170,13 @@ def test_a_crop_larger_than_the_image(images: Images) -> None:
     )
 
 
-def test_a_damaged_image_is_named(images: Images) -> None:
-    built = module(images)
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("content", [b"BM and nothing else", b"P6 4x 4 255\n"])
+def test_a_damaged_image_is_named(images: Images, content: bytes, num_workers: int) -> None:
+    built = module(images, num_workers=num_workers)
     path = built.val_records[0].path
-    path.write_bytes(b"BM and nothing else")
-    with pytest.raises(DatasetError, match=f"the image {path} cannot be read"):
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=f"^the image {path} cannot be read .*Try: a fresh copy of it$"):
         next(iter(built.val_dataloader()))
 
 

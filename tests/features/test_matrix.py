@@ -62,6 +62,10 @@ def test_a_csv_may_carry_ids(files):
     assert message(lambda: read_matrix(files / "named.csv", id_column="id")) == (
         f"{files / 'named.csv'} has no column id. Found: name, f0, f1, f2. Try: check features.id_column"
     )
+    assert message(lambda: read_matrix(files / "named.csv", array="a", id_column="name")) == (
+        f"{files / 'named.csv'} holds a single matrix without a name, so none called a. "
+        "Try: leave out features.array, or give a .mat or .npz file"
+    )
     (files / "odd.csv").write_text("1,2\n3\n")
     assert message(lambda: read_matrix(files / "odd.csv")) == (
         f"the lines of {files / 'odd.csv'} differ in their number of columns"
@@ -98,10 +102,23 @@ def test_files_that_are_no_matrix(tmp_path):
     )
     assert message(lambda: read_matrix(tmp_path / "flat.npy")) == (
         f"cannot find one matrix in {tmp_path / 'flat.npy'}. Found: no 2-D array of numbers. "
-        "Try: name it with features.array"
+        "Try: one row a video, one column a feature"
     )
-    assert message(lambda: read_matrix(tmp_path / "x.mat")).startswith(f"cannot read {tmp_path / 'x.mat'} as a MATLAB")
-    for name in ("x.npy", "words.npy"):
+    assert message(lambda: read_matrix(tmp_path / "x.mat")).startswith(
+        f"{tmp_path / 'x.mat'} is damaged or not a MATLAB file ("
+    )
+    (tmp_path / "latin.csv").write_bytes("größe\n1\n".encode("latin-1"))
+    assert message(lambda: read_matrix(tmp_path / "latin.csv")) == (
+        f"{tmp_path / 'latin.csv'} is not UTF-8 text. Try: save it as UTF-8"
+    )
+    (tmp_path / "long.csv").write_text("1" * 200_000)
+    assert message(lambda: read_matrix(tmp_path / "long.csv")) == (
+        f"{tmp_path / 'long.csv'} is not valid CSV (field larger than field limit (131072))"
+    )
+    np.save(tmp_path / "open.npy", VALUES)
+    header = (tmp_path / "open.npy").read_bytes()
+    (tmp_path / "open.npy").write_bytes(header.replace(b"(4, 3), }", b"(4, 3),  "))
+    for name in ("x.npy", "words.npy", "open.npy"):
         assert message(lambda name=name: read_matrix(tmp_path / name)).startswith(
             f"cannot read {tmp_path / name} as an .npy file: "
         )

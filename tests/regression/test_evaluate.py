@@ -178,6 +178,11 @@ def test_errors_are_named():
             "2 of 60 MOS are not finite numbers: v003, v005",
         ),
         (
+            lambda: evaluate(features, np.where(np.arange(60) == 7, -1e200, mos), CELL, QUICK),
+            FeatureError,
+            "the MOS of v007 is -1e+200. Try: give numbers between -1e+09 and 1e+09",
+        ),
+        (
             lambda: evaluate(features, mos, CELL, Cross()),
             ConfigError,
             "protocol cross was given no target set. "

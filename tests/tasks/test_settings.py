@@ -133,6 +133,7 @@ OF_TRAINING = [
     *("training.mos_range=[5,1]", "training.max_epochs=-1", "+training.seed=1", "seed=x", "seed=-1"),
     *("checkpoint_steps=-1", "ckpt_path=none.ckpt", "ckpt_path=1", "paths.cache=null"),
     *("trainer.log_every_n_steps=often", "+trainer.max_step=1", "+trainer.max_time=2", "+trainer.callbacks=all"),
+    "+trainer.check_val_every_n_epoch=0",
 ]
 
 

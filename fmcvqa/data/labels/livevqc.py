@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from fmcvqa.data.labels.folder import FolderSet
 from fmcvqa.data.labels.table import LabelTable
 from fmcvqa.data.records import Label, VideoRecord
 from fmcvqa.errors import DatasetError
+from fmcvqa.matfile import MatFileError, load_mat
 
 NEW_IN_SOME_COPIES = frozenset({"A012", "A036", "A046", "A080", "B054", "B115", "B139", "B248", "B263"})
 _NAME = re.compile(r"([A-R][0-9]{3})(NEW)?\.mp4", re.IGNORECASE)
@@ -67,22 +65,10 @@ class LIVEVQC(FolderSet[VideoRecord]):
 
 
 def _load(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat  # a fifth of a second that no other dataset needs
-    from scipy.io.matlab import MatReadError
-
-    # what SciPy raises on damaged files, tried on six hundred of them
-    damage = (MatReadError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, NameError, OSError)
     try:
-        file = io.BytesIO(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror})") from error
-    try:
-        content: dict[str, Any] = loadmat(file, variable_names=["video_list", "mos"])
-    except NotImplementedError as error:
-        raise DatasetError(f"{path} is a MATLAB 7.3 file", advice="save it in MATLAB with the flag -v7") from error
-    except (*damage, struct.error, zlib.error) as error:
-        raise DatasetError(f"{path} is damaged or not a MATLAB file ({error})") from error
-    return content
+        return load_mat(path, ["video_list", "mos"])
+    except MatFileError as error:
+        raise DatasetError(f"{path} {error}", advice=error.advice) from error
 
 
 def _column(path: Path, content: dict[str, Any], name: str) -> list[Any]:
