@@ -18,6 +18,8 @@ from fmcvqa.models.losses import correlation_loss, rank_loss
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "cosine"]
+RESUME_ADVICE = "the same settings, or model.weights=FILE to begin a new fine-tuning with the checkpoint's weights"
+_OF_THE_START = ("weights", "seed")  # settings of no consequence once a checkpoint is there
 
 
 class IQARegressor(LightningModule):
@@ -165,7 +167,18 @@ class IQARegressor(LightningModule):
         checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], "weights": "none"}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore ``transform_input``, which a state dict silently loses."""
+        """Restore ``transform_input``, which a state dict silently loses.
+
+        Raises:
+            ConfigError: If a fine-tuning is to go on with other settings than the checkpoint's, whose optimizer and
+                schedule, as they are restored, would be used instead.
+        """
+        if self._trainer is not None:
+            for name, theirs in checkpoint["hyper_parameters"].items():
+                ours = self.hparams.get(name, theirs)
+                if name not in _OF_THE_START and ours != theirs:
+                    problem = f"the checkpoint is of a fine-tuning with {name}={theirs}, not {ours}"
+                    raise ConfigError(problem, advice=RESUME_ADVICE)
         if checkpoint["hyper_parameters"]["backbone"] == "inception_v3":
             self.net.transform_input = checkpoint["transform_input"]
 

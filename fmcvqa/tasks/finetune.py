@@ -32,7 +32,7 @@ from fmcvqa.tasks.history import History, TrackerLogger
 from fmcvqa.tasks.job import job_folder, plain_config
 from fmcvqa.tasks.ranks import one_job
 from fmcvqa.tasks.redaction import recorded
-from fmcvqa.tasks.resume import AtomicCheckpoints, Resumable
+from fmcvqa.tasks.resume import Resumable, WholeCheckpoints
 from fmcvqa.tasks.settings import build, check, trainer_of
 from fmcvqa.tracking import NoTracker, Tracker
 from fmcvqa.trainer import listed, make_trainer, quiet, refusals_told
@@ -79,7 +79,7 @@ def run(cfg: DictConfig) -> float:
             asked,
             max_epochs=max_epochs,
             callbacks=[*callbacks, *averaging, resumable, history, checkpoint, last],
-            plugins=[*plugins, AtomicCheckpoints()],
+            plugins=[*plugins, WholeCheckpoints()],
             logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker), *loggers],
             default_root_dir=str(folder),
             enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),

@@ -18,9 +18,16 @@ import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from fmcvqa.errors import EXIT_TERMINATED
+from fmcvqa.errors import EXIT_TERMINATED, ConfigError, WeightsError
 from fmcvqa.files import write_atomic
+from fmcvqa.models.iqa import RESUME_ADVICE
+from fmcvqa.models.weights import read_torch
+
+# Of a checkpoint.
+_PARTS = {"epoch": int, "global_step": int, "pytorch-lightning_version": str, "state_dict": dict, "loops": dict}
+_PARTS |= {"callbacks": dict, "optimizer_states": list, "lr_schedulers": list, "hyper_parameters": dict}
 
 
 class Resumable(Callback):
@@ -40,7 +47,16 @@ class Resumable(Callback):
         self._asked = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Listen for the signal, in place of Lightning's handler; its teardown puts back what was there before."""
+        """Listen for the signal, in place of Lightning's handler; its teardown puts back what was there before.
+
+        Raises:
+            ConfigError: If the checkpoint's learning rate falls to 0 at another step than this fine-tuning's.
+        """
+        steps = int(trainer.estimated_stepping_batches)
+        for schedule in (each.scheduler for each in trainer.lr_scheduler_configs):
+            if isinstance(schedule, CosineAnnealingLR) and schedule.T_max != max(steps, 1):
+                problem = f"the checkpoint's learning rate falls to 0 at step {schedule.T_max}, not {steps}"
+                raise ConfigError(problem, advice=f"the same training.max_epochs and images: {RESUME_ADVICE}")
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._ask)
 
@@ -91,12 +107,28 @@ class Resumable(Callback):
         raise SystemExit(EXIT_TERMINATED)
 
 
-class AtomicCheckpoints(TorchCheckpointIO):
+class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all.
 
     Lightning's own are moved from the system's temporary folder: where that is another file system, a kill leaves half
     of one.
     """
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        """Read a checkpoint, onto the CPU.
+
+        Raises:
+            WeightsError: If it is damaged, or not one that a fine-tuning can go on from.
+        """
+        advice = "another checkpoint, or leave out ckpt_path to start anew"
+        try:
+            content = read_torch(Path(path))
+        except WeightsError as error:
+            raise WeightsError(f"the checkpoint {path} cannot be read", advice=advice) from error
+        if missing := [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]:
+            problem = f"a fine-tuning cannot go on from {path}, in which there is no {missing[0]}"
+            raise WeightsError(problem, advice=advice)
+        return content
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint; see ``TorchCheckpointIO``."""

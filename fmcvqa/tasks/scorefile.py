@@ -102,12 +102,11 @@ class ScoreFile:
         try:
             row: Row = json.loads(line)
             made_by = {**row["made_by"]}
-            whole = row.keys() >= {"path", "code", "source"}
-        except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
+            if Prediction.from_dict(row).code is None:
+                float(row["score"]), SourceStamp(**row["source"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             problem = f"{self.path} line {number} is no row of fmcvqa predict"
-            raise ConfigError(problem, advice="another file for --out, or delete this one")
+            raise ConfigError(problem, advice="another file for --out, or delete this one") from error
         if made_by != self._made_by:
             differ = ", ".join(key for key in self._made_by if made_by.get(key) != self._made_by[key])
             raise ConfigError(

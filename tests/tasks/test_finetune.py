@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from noisy import config
 
 from fmcvqa import configs
-from fmcvqa.errors import ConfigError, DatasetError, FmcvqaError
+from fmcvqa.errors import ConfigError, DatasetError, FmcvqaError, WeightsError
 from fmcvqa.models.iqa import IQARegressor
 from fmcvqa.models.trunk import Trunk
 from fmcvqa.tasks import finetune, job, ranks
@@ -76,6 +77,45 @@ def test_a_resumed_run_ends_with_the_same_weights(ema: str, tmp_path: Path, monk
     halves = torch.load(last, weights_only=True)["state_dict"]
     assert all(torch.equal(whole[key], halves[key]) for key in whole)
     assert json.loads((tmp_path / "halves" / "result.json").read_text())["epochs"] == epochs
+
+
+def test_only_the_same_fine_tuning_goes_on(tmp_path: Path) -> None:
+    first = ("training.max_epochs=1", "training.schedule=cosine", "training.optimizer=adamw")
+    finetune.run(config(tmp_path, *first))
+    last, moved = tmp_path / "run" / "last.ckpt", tmp_path / "moved.ckpt"
+    last.rename(moved)
+    steps = torch.load(moved, weights_only=True)["global_step"]
+    for setting, told in (
+        ("model.name=resnet50", "the checkpoint is of a fine-tuning with backbone=squeezenet1_1, not resnet50"),
+        ("training.head_hidden=7", "the checkpoint is of a fine-tuning with head_hidden=16, not 7"),
+        ("training.optimizer=sgd", "the checkpoint is of a fine-tuning with optimizer=adamw, not sgd"),
+        ("training.lr=0.5", "the checkpoint is of a fine-tuning with lr=0.0003, not 0.5"),
+        ("training.max_epochs=3", f"the checkpoint's learning rate falls to 0 at step {steps}, not {3 * steps}"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            finetune.run(config(tmp_path, *first, f"ckpt_path={moved}", setting))
+        assert refused.value.problem == told
+        assert refused.value.advice.endswith(
+            "or model.weights=FILE to begin a new fine-tuning with the checkpoint's weights"
+        )
+        assert not last.exists()
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    one = ("training.max_epochs=1",)
+    finetune.run(config(tmp_path, *one))
+    last = tmp_path / "run" / "last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError) as refused:
+        finetune.run(config(tmp_path, *one, "ckpt_path=last"))
+    advice = "Try: another checkpoint, or leave out ckpt_path to start anew"
+    assert str(refused.value) == f"the checkpoint {last} cannot be read. {advice}"
+    content = torch.load(io.BytesIO(whole), weights_only=True)
+    torch.save({name: part for name, part in content.items() if name != "loops"}, last)
+    with pytest.raises(WeightsError) as refused:
+        finetune.run(config(tmp_path, *one, "ckpt_path=last"))
+    assert str(refused.value) == f"a fine-tuning cannot go on from {last}, in which there is no loops. {advice}"
 
 
 def test_averaged_weights_are_those_that_are_validated_and_kept(tmp_path: Path) -> None:

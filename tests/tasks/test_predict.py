@@ -238,13 +238,15 @@ def test_an_out_file_is_gone_on_with(model: Path, trained_on: list[Path], tmp_pa
         f"error: {out} holds scores that were made in another way (not the same: stride). "
         "Try: another file for --out, or delete this one to score everything again\n",
     )
-    other = tmp_path / "other.txt"
-    other.write_text("milk\neggs\n")
-    assert run(capsys, *words[:-2], str(other))[::2] == (
-        2,
-        f"error: {other} line 1 is no row of fmcvqa predict. Try: another file for --out, or delete this one\n",
-    )
-    assert other.read_text() == "milk\neggs\n"
+    other, row = tmp_path / "other.txt", json.loads(out.read_text().splitlines()[-1])
+    strange = [row | {"score": None}, row | {"scale": 5}, row | {"source": None}, {**row, "unlike": {}}]
+    for line in ("milk\neggs\n", *(json.dumps(each) + "\n" for each in strange)):
+        other.write_text(line)
+        assert run(capsys, *words[:-2], str(other))[::2] == (
+            2,
+            f"error: {other} line 1 is no row of fmcvqa predict. Try: another file for --out, or delete this one\n",
+        )
+        assert other.read_text() == line
 
 
 def test_rows_are_on_the_disk_when_the_next_clip_is_scored(
