@@ -141,10 +141,9 @@ def read_splits(path: str | Path, ids: Sequence[str], groups: npt.NDArray[Any] |
 
 
 def _rows(values: Sequence[int], count: int) -> Rows:
-    rows = np.array(values, dtype=np.intp)
-    if rows.ndim != 1 or len(np.unique(rows)) != len(rows) or (len(rows) and (rows.min() < 0 or rows.max() >= count)):
+    if len(set(values)) != len(values) or not all(type(value) is int and 0 <= value < count for value in values):
         raise ValueError("not places of the videos")
-    return rows
+    return np.array(values, dtype=np.intp)
 
 
 def refuse_leaks(splits: Sequence[Split], groups: npt.NDArray[Any] | None, where: str = "") -> None:

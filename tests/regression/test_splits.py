@@ -34,9 +34,12 @@ def write(path, **changes):
             {"format": "other"},
             "cannot read splits from {} (KeyError). Try: give a JSON file of the format fmcvqa-splits-1",
         ),
-        (
-            {"splits": [{"train": [0, 99], "test": [1]}]},
-            "cannot read splits from {} (ValueError). Try: give a JSON file of the format fmcvqa-splits-1",
+        *(
+            (
+                {"splits": [{"train": [0, odd], "test": [1]}]},
+                "cannot read splits from {} (ValueError). Try: give a JSON file of the format fmcvqa-splits-1",
+            )
+            for odd in (99, 10**30, -1, 2.5, True, 0)
         ),
         (
             {"videos": [*IDS[:-1], "other"]},
