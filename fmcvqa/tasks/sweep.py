@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from fmcvqa.files import file_digest
 from fmcvqa.regression.results import FILE_NAME, build_result, read_result, write_result, write_splits_beside
+from fmcvqa.report.results import read_result as read_checked
 from fmcvqa.report.writing import write_report
 from fmcvqa.tasks import multirun
 from fmcvqa.tasks.dashboard import track_cell, track_sweep
@@ -36,6 +37,7 @@ def run(cfg: DictConfig) -> float:
         DatasetError: If a dataset is not complete.
         FeatureError: If the features or labels cannot be regressed.
         ConfigError: If a setting is out of range.
+        ResultError: If the cell is finished but its result is damaged.
     """
     cell, protocol = cell_of(cfg), build(cfg.protocol)  # first: what they refuse would cost an extraction later
     tracker: Tracker = build(cfg.tracker)
@@ -44,8 +46,9 @@ def run(cfg: DictConfig) -> float:
     folder = job_folder()
     previous = None if cfg.force else read_result(folder)
     if previous is not None and previous["key"] == key:
+        score = read_checked(folder / FILE_NAME).srocc
         log.info("%s is finished already; force=true runs it again", folder)
-        return objective(previous)
+        return score
     evaluation = inputs.evaluate(cell, protocol)
     dataset, *target = inputs.cards
     result = build_result(

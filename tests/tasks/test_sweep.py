@@ -148,6 +148,20 @@ def test_finished_cells_are_skipped_until_forced_or_changed(finished: Finished, 
     assert finished.results()[TAPS[0], "linear"]["key"] == results[TAPS[0], "linear"]["key"]
 
 
+def test_a_finished_cell_whose_result_is_damaged_fails(finished: Finished, capsys: Capture) -> None:
+    one = [*finished.words, f"features.layers=[{TAPS[0]}]", "regressor.kernel=linear"]
+    [path] = finished.folder.glob(f"{TAPS[0]}_linear*/result.json")
+    whole = path.read_text()
+    path.write_text(json.dumps({**json.loads(whole), "scores": {}}))
+    try:
+        code, _, err = run(capsys, *one)
+    finally:
+        path.write_text(whole)
+    assert code == 4
+    told = f"{path} has no scores.srocc. Found: nothing there. Try: run this cell again with force=true"
+    assert errors(err)[0] == told
+
+
 def test_a_failed_cell_lets_the_others_go_on(konvid: list[str], tmp_path: Path, capsys: Capture) -> None:
     layers = f"features.layers=[{TAPS[0]}],[Mixed_5b],[{TAPS[1]}]"
     code, out, err = run(capsys, "sweep", "-m", *konvid, *QUICK, layers)
