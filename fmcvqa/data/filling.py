@@ -116,7 +116,7 @@ def _compare(known: Path, root: Path, manifest: Manifest) -> None:
     name = manifest.name
     try:
         there = json.loads(known.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         there = None
     if not isinstance(there, dict) or not isinstance(there.get("settings"), dict):
         raise DatasetError(f"{known} is damaged", advice=f"deleting {root}; it will be made again")

@@ -105,6 +105,6 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text())
         if not isinstance(content, dict) or "scores" not in content or "key" not in content:
             raise ValueError("no scores")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FmcvqaError(f"{path} is not a result ({error})", advice="delete it and run that cell again") from error
     return content

@@ -117,7 +117,7 @@ def read_splits(path: str | Path, ids: Sequence[str], groups: npt.NDArray[Any] |
             raise KeyError("format")
         names, rows = [str(name) for name in content["videos"]], list(content["splits"])
         parts = [(_rows(row["train"], len(names)), _rows(row["test"], len(names))) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = f"give a JSON file of the format {FORMAT}"
         raise FeatureError(f"cannot read splits from {file} ({type(error).__name__})", advice=advice) from error
     place = {name: row for row, name in enumerate(ids)}

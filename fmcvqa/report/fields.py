@@ -51,7 +51,10 @@ class Reader:
     def number(self, key: str) -> float:
         """A float; null, as JSON writers without NaN put it, is NaN."""
         value = self.typed(key, (int, float, type(None)), "a number")
-        return math.nan if value is None else float(value)
+        try:
+            return math.nan if value is None else float(value)
+        except OverflowError as error:  # some hundred digits
+            raise ResultError(f"{self.name(key)} in {self.path} is no number of ours", advice=AGAIN) from error
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of at least one string."""

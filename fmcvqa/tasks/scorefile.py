@@ -104,7 +104,7 @@ class ScoreFile:
             made_by = {**row["made_by"]}
             if Prediction.from_dict(row).code is None:
                 float(row["score"]), SourceStamp(**row["source"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problem = f"{self.path} line {number} is no row of fmcvqa predict"
             raise ConfigError(problem, advice="another file for --out, or delete this one") from error
         if made_by != self._made_by:
