@@ -52,11 +52,12 @@ class Resumable(Callback):
         Raises:
             ConfigError: If the checkpoint's learning rate falls to 0 at another step than this fine-tuning's.
         """
-        steps = int(trainer.estimated_stepping_batches)
         for schedule in (each.scheduler for each in trainer.lr_scheduler_configs):
-            if isinstance(schedule, CosineAnnealingLR) and schedule.T_max != max(steps, 1):
-                problem = f"the checkpoint's learning rate falls to 0 at step {schedule.T_max}, not {steps}"
-                raise ConfigError(problem, advice=f"the same training.max_epochs and images: {RESUME_ADVICE}")
+            if isinstance(schedule, CosineAnnealingLR) and schedule.T_max != max(trainer.estimated_stepping_batches, 1):
+                problem = f"the checkpoint's learning rate falls to 0 at step {schedule.T_max}"
+                found = f"{trainer.estimated_stepping_batches} steps in this fine-tuning"
+                advice = f"the same images, batches and training.max_epochs: {RESUME_ADVICE}"
+                raise ConfigError(problem, found=found, advice=advice)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._ask)
 

@@ -90,7 +90,7 @@ def test_only_the_same_fine_tuning_goes_on(tmp_path: Path) -> None:
         ("training.head_hidden=7", "the checkpoint is of a fine-tuning with head_hidden=16, not 7"),
         ("training.optimizer=sgd", "the checkpoint is of a fine-tuning with optimizer=adamw, not sgd"),
         ("training.lr=0.5", "the checkpoint is of a fine-tuning with lr=0.0003, not 0.5"),
-        ("training.max_epochs=3", f"the checkpoint's learning rate falls to 0 at step {steps}, not {3 * steps}"),
+        ("training.max_epochs=3", f"the checkpoint's learning rate falls to 0 at step {steps}"),
     ):
         with pytest.raises(ConfigError) as refused:
             finetune.run(config(tmp_path, *first, f"ckpt_path={moved}", setting))
