@@ -12,10 +12,8 @@ from pathlib import Path
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, whatever happens meanwhile.
 
-    What is no regular file, such as ``/dev/null`` or a pipe, is written into and stays what it is; so does a symbolic
-    link, and the file that it points to is written.
+    What is no regular file, such as ``/dev/null`` or a pipe, is written into and stays what it is.
     """
-    path = _linked(path)
     if _is_device(path):
         with path.open("wb") as device:
             device.write(data)
@@ -45,9 +43,9 @@ def refuse_unwritable(path: Path) -> None:
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    path = _linked(path)
     if _is_device(path):
         return
+    path = behind_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(path)
     try:
@@ -57,9 +55,9 @@ def refuse_unwritable(path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _linked(path: Path) -> Path:
-    """What a symbolic link points to, there or not; any other path as it is."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+def behind_link(path: Path) -> Path:
+    """Where to write a file that a user names: what a symbolic link points to, there or not, so that the link stays."""
+    return Path(os.path.realpath(path)) if path.is_symlink() and not _is_device(path) else path
 
 
 def _is_device(path: Path) -> bool:

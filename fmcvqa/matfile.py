@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_TOLD = 3  # exit code of a process in which SciPy said what is wrong
+_CRASHES = {int(one): one.name for one in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)}
+
 
 class MatFileError(Exception):
     """Why a file is no MATLAB file that can be read.
@@ -42,15 +45,13 @@ def load_mat(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
         path.open("rb").close()
     except OSError as error:
         raise MatFileError(f"cannot be read ({error.strerror})") from error
-    trial = subprocess.run(
-        [sys.executable, "-P", "-m", "fmcvqa.matfile", str(path), *(names or [])],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    if trial.returncode < 0:
-        ended = signal.Signals(-trial.returncode).name
-        raise MatFileError(f"is damaged or not a MATLAB file (SciPy ends with {ended} when it reads it)")
+    command = [sys.executable, "-P", __file__, str(path), *(names or [])]
+    trial = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+    if -trial in _CRASHES:
+        raise MatFileError(f"is damaged or not a MATLAB file (SciPy ends with {_CRASHES[-trial]} when it reads it)")
+    if trial not in (0, _TOLD):
+        how = f"signal {-trial}; out of memory?" if trial < 0 else f"exit code {trial}"
+        raise MatFileError(f"could not be read by a process of its own ({how})")
     try:
         return _load(str(path), names)
     except NotImplementedError as error:
@@ -71,4 +72,9 @@ if __name__ == "__main__":
     import resource  # not on Windows
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _load(sys.argv[1], sys.argv[2:] or None)
+    try:
+        _load(sys.argv[1], sys.argv[2:] or None)
+    except ImportError:
+        raise
+    except Exception:  # whose words the other process will find itself
+        sys.exit(_TOLD)

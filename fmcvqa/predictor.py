@@ -19,6 +19,7 @@ from fmcvqa.features.extractor import PooledFeatures
 from fmcvqa.features.recipe import FeatureRecipe
 from fmcvqa.features.streaming import extract_features
 from fmcvqa.features.windows import WINDOW_SECONDS, WindowFeatures, WindowPools
+from fmcvqa.files import behind_link
 from fmcvqa.hub import local_model, share
 from fmcvqa.modelfile import (
     CALIBRATION,
@@ -221,7 +222,7 @@ class VideoQualityModel:
             "training_set": None if self.training_set is None else self.training_set.meta(),
         }
         arrays = {prefix + name: array for prefix, part in parts for name, array in part.items()}
-        write_sealed(Path(path), arrays, record)
+        write_sealed(behind_link(Path(path)), arrays, record)
 
     @classmethod
     def from_pretrained(cls, reference: str | Path) -> VideoQualityModel:

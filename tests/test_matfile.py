@@ -1,5 +1,7 @@
 import struct
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,6 +43,19 @@ def test_a_file_that_would_end_the_process_is_one_message(deadly: Path) -> None:
         read_matrix(deadly)
     assert str(refused.value) == f"{deadly} {problem}"
     assert f"{deadly} {problem}" in LIVEVQC(deadly.parent).check().problems
+
+
+@pytest.mark.parametrize(
+    ("code", "how"), [(-9, "signal 9; out of memory?"), (-40, "signal 40; out of memory?"), (1, "exit code 1")]
+)
+def test_a_process_that_says_nothing_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, how: str
+) -> None:
+    savemat(tmp_path / "x.mat", {"a": VALUES})
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=code))
+    with pytest.raises(MatFileError) as told:
+        load_mat(tmp_path / "x.mat")
+    assert str(told.value) == f"could not be read by a process of its own ({how})"
 
 
 def test_a_file_that_is_not_there_is_one_message(tmp_path: Path) -> None:

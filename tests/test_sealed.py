@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from fmcvqa.files import refuse_unwritable, write_atomic
+from fmcvqa.files import behind_link, refuse_unwritable, write_atomic
 from fmcvqa.sealed import DamagedError, read_sealed, write_sealed
 
 ARRAYS = {"a/mean": np.arange(20, dtype=np.float32), "b": np.ones((2, 3)), "scalar": np.array(3)}
@@ -37,6 +37,18 @@ def test_a_device_or_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [beside, pipe]
 
 
+def test_a_pipe_behind_a_descriptor_is_written_into() -> None:
+    reader, writer = os.pipe()  # as the shell's >(command) names it
+    try:
+        path = Path(f"/dev/fd/{writer}")
+        refuse_unwritable(path)
+        write_atomic(behind_link(path), b"whole")
+        assert os.read(reader, 99) == b"whole"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_what_a_link_points_to_is_written_and_the_link_stays(tmp_path: Path, there: bool) -> None:
     (tmp_path / "disk").mkdir()
@@ -46,7 +58,7 @@ def test_what_a_link_points_to_is_written_and_the_link_stays(tmp_path: Path, the
     link.symlink_to("disk/model")
     refuse_unwritable(link)
     assert target.exists() == there
-    write_atomic(link, b"whole")
+    write_atomic(behind_link(link), b"whole")
     assert link.is_symlink() and not target.is_symlink() and target.read_bytes() == b"whole"
     assert [*(tmp_path / "disk").iterdir()] == [target]
 

@@ -175,10 +175,13 @@ class _Loader(DataLoader[Any]):
     """Raises here what an image is refused with in a process that reads it; torch would make a traceback of it."""
 
     def __iter__(self) -> Any:
-        for batch in super().__iter__():
-            if isinstance(batch, FmcvqaError):
-                raise batch
-            yield batch
+        return map(_raised, super().__iter__())
+
+
+def _raised(batch: Any) -> Any:
+    if isinstance(batch, FmcvqaError):
+        raise batch
+    return batch
 
 
 def _collate(images: list[tuple[Tensor, Tensor] | FmcvqaError]) -> Any:

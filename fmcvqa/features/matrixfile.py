@@ -97,7 +97,7 @@ def _read_mat(file: Path, name: str | None, id_column: str | None) -> _Read:
     try:
         arrays = load_mat(file)
     except MatFileError as error:
-        raise FeatureError(f"{file} {error}", advice=error.advice) from error
+        raise FeatureError(f"{file} {error}", advice=error.advice and f"{error.advice}, or as .npz") from error
     return _pick(arrays, name, file), None
 
 
@@ -132,9 +132,9 @@ def _read_csv(file: Path, name: str | None, id_column: str | None) -> _Read:
         found = "no header" if header is None else ", ".join(header[:_NAMED_COLUMNS])
         raise FeatureError(f"{file} has no column {id_column}", found=found, advice="check features.id_column")
     key = None if id_column is None or header is None else header.index(id_column)
-    ids = None if key is None else [row[key] for row in rows]
-    if len({len(row) for row in rows}) > 1:
+    if len({len(row) for row in (rows if header is None else [header, *rows])}) > 1:
         raise FeatureError(f"the lines of {file} differ in their number of columns")
+    ids = None if key is None else [row[key] for row in rows]
     cells = [[cell for i, cell in enumerate(row) if i != key] for row in rows]
     for line, row in enumerate(cells):
         wrong = next((cell for cell in row if not _is_number(cell)), None)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torchmetrics import MaxMetric, MetricCollection, MinMetric, PearsonCorrCoef, SpearmanCorrCoef
 
-from fmcvqa.errors import ConfigError, FmcvqaError
+from fmcvqa.errors import ConfigError, FmcvqaError, WeightsError
 from fmcvqa.models.backbones import backbone_spec, load_backbone
 from fmcvqa.models.losses import correlation_loss, rank_loss
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "cosine"]
-RESUME_ADVICE = "the same settings, or model.weights=FILE to begin a new fine-tuning with the checkpoint's weights"
+RESUME_ADVICE = "or model.weights=FILE to begin a new fine-tuning with the checkpoint's network"
 _OF_THE_START = ("weights", "seed")  # settings of no consequence once a checkpoint is there
 
 
@@ -172,15 +174,28 @@ class IQARegressor(LightningModule):
         Raises:
             ConfigError: If a fine-tuning is to go on with other settings than the checkpoint's, whose optimizer and
                 schedule, as they are restored, would be used instead.
+            WeightsError: If the checkpoint has not the weights of this network.
         """
-        if self._trainer is not None:
-            for name, theirs in checkpoint["hyper_parameters"].items():
-                ours = self.hparams.get(name, theirs)
-                if name not in _OF_THE_START and ours != theirs:
-                    problem = f"the checkpoint is of a fine-tuning with {name}={theirs}, not {ours}"
-                    raise ConfigError(problem, advice=RESUME_ADVICE)
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            self._check_same(checkpoint["hyper_parameters"])
+            shapes, theirs = (
+                {name: value.shape for name, value in state.items()}
+                for state in (self.state_dict(), checkpoint["state_dict"])
+            )
+            if odd := [name for name in shapes | theirs if shapes.get(name) != theirs.get(name)]:
+                advice = "another checkpoint, or leave out ckpt_path to start anew"
+                raise WeightsError(f"the checkpoint has not this network's weights in {odd[0]}", advice=advice)
         if checkpoint["hyper_parameters"]["backbone"] == "inception_v3":
             self.net.transform_input = checkpoint["transform_input"]
+
+    def _check_same(self, theirs: Mapping[str, Any]) -> None:
+        unused = (*_OF_THE_START, "momentum") if self.optimizer == "adamw" else _OF_THE_START
+        for name, value in theirs.items():
+            ours = self.hparams.get(name, value)
+            if name not in unused and ours != value:
+                problem = f"the checkpoint is of a fine-tuning with {name}={value}, not {ours}"
+                advice = "the checkpoint's" if name == "backbone" else f"the same settings, {RESUME_ADVICE}"
+                raise ConfigError(problem, advice=advice)
 
     def _loss(self, predicted: Tensor, mos: Tensor) -> Tensor:
         predicted, mos = predicted / self.mos_scale, mos / self.mos_scale

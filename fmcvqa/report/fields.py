@@ -51,10 +51,7 @@ class Reader:
     def number(self, key: str) -> float:
         """A float; null, as JSON writers without NaN put it, is NaN."""
         value = self.typed(key, (int, float, type(None)), "a number")
-        try:
-            return math.nan if value is None else float(value)
-        except OverflowError as error:  # some hundred digits
-            raise ResultError(f"{self.name(key)} in {self.path} is no number of ours", advice=AGAIN) from error
+        return math.nan if value is None else self._float(key, value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of at least one string."""
@@ -70,7 +67,13 @@ class Reader:
         if len(value) != 2 or not all(isinstance(item, (int, float)) for item in value):
             problem = f"{self.name(key)} in {self.path} is not a pair of numbers"
             raise ResultError(problem, found=repr(value)[:80], advice=AGAIN)
-        return float(value[0]), float(value[1])
+        return self._float(key, value[0]), self._float(key, value[1])
+
+    def _float(self, key: str, value: float) -> float:
+        try:
+            return float(value)
+        except OverflowError as error:  # some hundred digits
+            raise ResultError(f"{self.name(key)} in {self.path} is no number of ours", advice=AGAIN) from error
 
     def inside(self, key: str) -> Reader:
         """A reader of the object under a key."""

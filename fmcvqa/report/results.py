@@ -186,7 +186,7 @@ def read_result(path: Path) -> CellResult:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultError(f"{path} cannot be read as JSON: {error}", advice=AGAIN) from error
     reader = Reader(path, data)
     dataset, cell = _dataset(reader.inside("dataset")), _cell(reader.inside("cell"))
@@ -252,6 +252,6 @@ def is_cell(path: Path) -> bool:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(data, dict) or any(key in data for key in ("cell", "splits", "predictions"))

@@ -79,7 +79,7 @@ def run(cfg: DictConfig) -> float:
             asked,
             max_epochs=max_epochs,
             callbacks=[*callbacks, *averaging, resumable, history, checkpoint, last],
-            plugins=[*plugins, WholeCheckpoints()],
+            plugins=[*plugins, WholeCheckpoints(resume)],
             logger=[CSVLogger(folder, name="logs"), TrackerLogger(tracker), *loggers],
             default_root_dir=str(folder),
             enable_progress_bar=bool(cfg.trainer.enable_progress_bar) and sys.stderr.isatty(),

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from fmcvqa.data.decoding import OnDamage, make_decoder
 from fmcvqa.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError, FileError
-from fmcvqa.files import file_digest, refuse_unwritable, write_atomic
+from fmcvqa.files import behind_link, file_digest, refuse_unwritable, write_atomic
 from fmcvqa.hub import local_model
 from fmcvqa.prediction import Prediction
 from fmcvqa.predictor import VideoQualityModel
@@ -183,7 +183,7 @@ def _write_page(
         progress=sys.stderr.isatty(),
     )
     with _page_is_written(options.html):
-        write_atomic(options.html, page)
+        write_atomic(behind_link(options.html), page)
     _say(f"the page is {options.html}")
 
 

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from fmcvqa.errors import EXIT_TERMINATED, ConfigError, WeightsError
 from fmcvqa.files import write_atomic
 from fmcvqa.models.iqa import RESUME_ADVICE
 from fmcvqa.models.weights import read_torch
 
-# Of a checkpoint.
-_PARTS = {"epoch": int, "global_step": int, "pytorch-lightning_version": str, "state_dict": dict, "loops": dict}
-_PARTS |= {"callbacks": dict, "optimizer_states": list, "lr_schedulers": list, "hyper_parameters": dict}
+# What a checkpoint must have to go on from.
+_PARTS = {"epoch": int, "global_step": int, "pytorch-lightning_version": str, "state_dict": dict, "callbacks": dict}
+_PARTS |= {"optimizer_states.0": dict, "lr_schedulers": list, "loops.fit_loop": dict}
+_PARTS |= {"hyper_parameters.backbone": str, "transform_input": bool}
 
 
 class Resumable(Callback):
@@ -46,18 +46,21 @@ class Resumable(Callback):
         self.path, self.seed, self.every_steps = path, seed, every_steps
         self._asked = False
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Listen for the signal, in place of Lightning's handler; its teardown puts back what was there before.
+    def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Compare schedules.
 
         Raises:
             ConfigError: If the checkpoint's learning rate falls to 0 at another step than this fine-tuning's.
         """
-        for schedule in (each.scheduler for each in trainer.lr_scheduler_configs):
-            if isinstance(schedule, CosineAnnealingLR) and schedule.T_max != max(trainer.estimated_stepping_batches, 1):
-                problem = f"the checkpoint's learning rate falls to 0 at step {schedule.T_max}"
-                found = f"{trainer.estimated_stepping_batches} steps in this fine-tuning"
-                advice = f"the same images, batches and training.max_epochs: {RESUME_ADVICE}"
-                raise ConfigError(problem, found=found, advice=advice)
+        for schedule in checkpoint["lr_schedulers"]:
+            last, steps = schedule.get("T_max"), max(int(trainer.estimated_stepping_batches), 1)
+            if last not in (None, steps):
+                problem = f"the checkpoint's learning rate falls to 0 at step {last}"
+                advice = f"the same images, batches and training.max_epochs, {RESUME_ADVICE}"
+                raise ConfigError(problem, found=f"{steps} steps in this fine-tuning", advice=advice)
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Listen for the signal, in place of Lightning's handler; its teardown puts back what was there before."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._ask)
 
@@ -113,20 +116,29 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     Lightning's own are moved from the system's temporary folder: where that is another file system, a kill leaves half
     of one.
+
+    Args:
+        resume: The one to go on from, which is checked; Lightning reads files of its own too.
     """
 
-    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+    def __init__(self, resume: str | None = None) -> None:
+        super().__init__()
+        self.resume = resume
+
+    def load_checkpoint(self, path: Any, *more: Any, **named: Any) -> dict[str, Any]:
         """Read a checkpoint, onto the CPU.
 
         Raises:
             WeightsError: If it is damaged, or not one that a fine-tuning can go on from.
         """
+        if str(path) != self.resume:
+            return super().load_checkpoint(path, *more, **named)
         advice = "another checkpoint, or leave out ckpt_path to start anew"
         try:
             content = read_torch(Path(path))
         except WeightsError as error:
             raise WeightsError(f"the checkpoint {path} cannot be read", advice=advice) from error
-        if missing := [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]:
+        if missing := [name for name, kind in _PARTS.items() if not isinstance(_part(content, name), kind)]:
             problem = f"a fine-tuning cannot go on from {path}, in which there is no {missing[0]}"
             raise WeightsError(problem, advice=advice)
         return content
@@ -136,3 +148,13 @@ class WholeCheckpoints(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomic(Path(path), buffer.getvalue())
+
+
+def _part(content: Any, name: str) -> Any:
+    """What is at a dotted name, or None."""
+    for key in name.split("."):
+        if isinstance(content, list):
+            content = dict(enumerate(content)).get(int(key))
+        else:
+            content = content.get(key) if isinstance(content, dict) else None
+    return content

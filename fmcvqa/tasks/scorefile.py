@@ -16,7 +16,7 @@ from typing import Any
 from fmcvqa.data.decoding import OnDamage
 from fmcvqa.errors import ConfigError, FmcvqaError
 from fmcvqa.features.store import SourceStamp
-from fmcvqa.files import write_atomic
+from fmcvqa.files import behind_link, write_atomic
 from fmcvqa.prediction import Prediction
 
 Row = dict[str, Any]
@@ -77,7 +77,7 @@ class ScoreFile:
 
     def _write(self) -> None:
         try:
-            write_atomic(self.path, b"".join(map(_line, self._rows.values())))
+            write_atomic(behind_link(self.path), b"".join(map(_line, self._rows.values())))
         except OSError as error:
             raise self._refused(error) from error
 
@@ -103,7 +103,10 @@ class ScoreFile:
             row: Row = json.loads(line)
             made_by = {**row["made_by"]}
             if Prediction.from_dict(row).code is None:
-                float(row["score"]), SourceStamp(**row["source"])
+                SourceStamp(**row["source"])
+                if type(row["score"]) not in (int, float):
+                    raise TypeError("no score")
+            _line(row)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problem = f"{self.path} line {number} is no row of fmcvqa predict"
             raise ConfigError(problem, advice="another file for --out, or delete this one") from error

@@ -66,10 +66,11 @@ def test_a_csv_may_carry_ids(files):
         f"{files / 'named.csv'} holds a single matrix without a name, so none called a. "
         "Try: leave out features.array, or give a .mat or .npz file"
     )
-    (files / "odd.csv").write_text("1,2\n3\n")
-    assert message(lambda: read_matrix(files / "odd.csv")) == (
-        f"the lines of {files / 'odd.csv'} differ in their number of columns"
-    )
+    for text, column in (("1,2\n3\n", None), ("a,id\n1,v\n2\n", "id"), ("a,b\n1\n2\n", None)):
+        (files / "odd.csv").write_text(text)
+        assert message(lambda column=column: read_matrix(files / "odd.csv", id_column=column)) == (
+            f"the lines of {files / 'odd.csv'} differ in their number of columns"
+        )
 
 
 def test_cells_that_are_not_finite_are_named_or_made_0(tmp_path):

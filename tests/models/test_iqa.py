@@ -152,6 +152,21 @@ def test_a_checkpoint_rebuilds_the_model_alone(checkpoint: tuple[Path, IQARegres
     assert torch.load(path, weights_only=True)["start_weights"] == str(path.with_name("imagenet.pth"))
 
 
+def test_only_a_fine_tuning_that_goes_on_needs_the_same_settings(
+    checkpoint: tuple[Path, IQARegressor], tmp_path: Path
+) -> None:
+    path, model = checkpoint
+    other = IQARegressor("inception_v3", "none", head_hidden=8, mos_range=(0, 9), lr=0.5)
+    data = batches(2, 80, 2)
+    seen = [
+        trainer(tmp_path).validate(one, data, verbose=False, **more)
+        for one, more in ((model, {}), (other, {"ckpt_path": path, "weights_only": True}))
+    ]
+    assert seen[0][0]["val/loss"] == pytest.approx(seen[1][0]["val/loss"])
+    with pytest.raises(ConfigError, match=r"with lr=0\.001, not 0\.5"):
+        trainer(tmp_path, max_steps=2).fit(other, data, ckpt_path=path, weights_only=True)
+
+
 def test_transform_input_survives_the_checkpoint(checkpoint: tuple[Path, IQARegressor], tmp_path: Path) -> None:
     path, model = checkpoint
     again = IQARegressor.load_from_checkpoint(path, weights_only=True)

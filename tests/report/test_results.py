@@ -61,6 +61,7 @@ def test_null_is_not_a_number(tmp_path: Path, write, result) -> None:
         (["dataset", "mos_range"], [1], "dataset.mos_range in {path} is not a pair of numbers. Found: [1]. "),
         (["scores", "srocc", "median"], "high", "scores.srocc.median in {path} is not a number. Found: 'high'. "),
         (["scores", "srocc", "median"], 10**400, "scores.srocc.median in {path} is no number of ours. "),
+        (["dataset", "mos_range"], [1, 10**400], "dataset.mos_range in {path} is no number of ours. "),
         (["protocol"], "paper", "protocol in {path} is not an object. Found: 'paper'. "),
         (["predictions", 0], 1, "{path} has no predictions[0].id. Found: int. "),
     ],
@@ -88,6 +89,7 @@ def test_damage_is_named(tmp_path: Path, write, result, keys, value, message: st
     [
         ('{"name": "ta', "Unterminated string starting at: line 1 column 10 (char 9)"),
         ("[" * 100_000, "maximum recursion depth exceeded"),
+        ("1" * 5000, "Exceeds the limit (4300 digits) for integer string conversion"),
     ],
 )
 def test_half_a_file(tmp_path: Path, text: str, reason: str) -> None:

@@ -91,13 +91,13 @@ def test_only_the_same_fine_tuning_goes_on(tmp_path: Path) -> None:
         ("training.optimizer=sgd", "the checkpoint is of a fine-tuning with optimizer=adamw, not sgd"),
         ("training.lr=0.5", "the checkpoint is of a fine-tuning with lr=0.0003, not 0.5"),
         ("training.max_epochs=3", f"the checkpoint's learning rate falls to 0 at step {steps}"),
+        ("training.batch_size=3", f"the checkpoint's learning rate falls to 0 at step {steps}"),
     ):
         with pytest.raises(ConfigError) as refused:
             finetune.run(config(tmp_path, *first, f"ckpt_path={moved}", setting))
         assert refused.value.problem == told
-        assert refused.value.advice.endswith(
-            "or model.weights=FILE to begin a new fine-tuning with the checkpoint's weights"
-        )
+        other = "or model.weights=FILE to begin a new fine-tuning with the checkpoint's network"
+        assert refused.value.advice.endswith("the checkpoint's" if "resnet50" in setting else other)
         assert not last.exists()
 
 
@@ -111,11 +111,22 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         finetune.run(config(tmp_path, *one, "ckpt_path=last"))
     advice = "Try: another checkpoint, or leave out ckpt_path to start anew"
     assert str(refused.value) == f"the checkpoint {last} cannot be read. {advice}"
+    for part, without, odd in (
+        ("loops", {}, "loops.fit_loop"),
+        ("loops", None, "loops.fit_loop"),
+        ("hyper_parameters", {"hidden": 3}, "hyper_parameters.backbone"),
+        ("optimizer_states", [], "optimizer_states.0"),
+    ):
+        torch.save({**torch.load(io.BytesIO(whole), weights_only=True), part: without}, last)
+        with pytest.raises(WeightsError) as refused:
+            finetune.run(config(tmp_path, *one, "ckpt_path=last"))
+        assert str(refused.value) == f"a fine-tuning cannot go on from {last}, in which there is no {odd}. {advice}"
     content = torch.load(io.BytesIO(whole), weights_only=True)
-    torch.save({name: part for name, part in content.items() if name != "loops"}, last)
+    del content["state_dict"]["head.0.bias"]
+    torch.save(content, last)
     with pytest.raises(WeightsError) as refused:
         finetune.run(config(tmp_path, *one, "ckpt_path=last"))
-    assert str(refused.value) == f"a fine-tuning cannot go on from {last}, in which there is no loops. {advice}"
+    assert str(refused.value) == f"the checkpoint has not this network's weights in head.0.bias. {advice}"
 
 
 def test_averaged_weights_are_those_that_are_validated_and_kept(tmp_path: Path) -> None:

@@ -239,7 +239,8 @@ def test_an_out_file_is_gone_on_with(model: Path, trained_on: list[Path], tmp_pa
         "Try: another file for --out, or delete this one to score everything again\n",
     )
     other, row = tmp_path / "other.txt", json.loads(out.read_text().splitlines()[-1])
-    strange = [row | {"score": None}, row | {"scale": 5}, row | {"source": None}, {**row, "unlike": {}}]
+    strange = [row | {"score": odd} for odd in (None, "5", True, float("nan"), float("inf"))]
+    strange += [row | {"scale": 5}, row | {"source": None}, {**row, "unlike": {}}]
     for line in ("milk\neggs\n", *(json.dumps(each) + "\n" for each in strange)):
         other.write_text(line)
         assert run(capsys, *words[:-2], str(other))[::2] == (
