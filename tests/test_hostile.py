@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import hostile_models as hostile
 import pytest
 from sandbox import watched
 from tiny import run
 
+from fmcvqa import matfile
 from fmcvqa.data.records import VideoRecord
 from fmcvqa.errors import ConfigError, FeatureError, FmcvqaError, ModelFileError, WeightsError
 from fmcvqa.features.matrixfile import read_matrix
@@ -104,11 +108,32 @@ def test_hostile_weights(name: str, tmp_path: Path) -> None:
     refused(WeightsError, lambda: file_weights("squeezenet1_1", path))
 
 
-@pytest.mark.parametrize("name", hostile.MATRICES)
+@pytest.mark.parametrize("name", [name for name in hostile.MATRICES if not name.endswith(".mat")])
 def test_hostile_matrices(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(hostile.MATRICES[name]())
     refused(FeatureError, lambda: read_matrix(path))
+
+
+@pytest.mark.parametrize("name", [name for name in hostile.MATRICES if name.endswith(".mat")])
+def test_a_hostile_matlab_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / name
+    path.write_bytes(hostile.MATRICES[name]())
+    with watched() as seen, pytest.raises(IndexError):
+        matfile._load(str(path), None)  # what the process does that tries the file
+    assert seen == []
+    honest, started = subprocess.run, list[list[str]]()
+
+    def noted(command: list[str], **options: Any) -> Any:
+        started.append(command)
+        return honest(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    with watched() as seen, pytest.raises(FeatureError) as caught:
+        read_matrix(path)
+    assert started == [[sys.executable, "-P", matfile.__file__, str(path)]]
+    assert [event.split()[0] for event in seen] == ["subprocess.Popen"]  # that process, and nothing else
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", hostile.FOREIGN)
