@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import struct
 import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,11 @@ def load_mat(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
     # what SciPy raises on damaged files, tried on six hundred of them
     damage = (MatReadError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, NameError, OSError)
     try:
-        path.open("rb").close()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
     except OSError as error:
         raise MatFileError(f"cannot be read ({error.strerror})") from error
-    command = [sys.executable, "-P", __file__, str(path), *(names or [])]
-    trial = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+    trial = _tried(str(path), tuple(names or ()), status.st_ino, status.st_size, status.st_mtime_ns)
     if -trial in _CRASHES:
         raise MatFileError(f"is damaged or not a MATLAB file (SciPy ends with {_CRASHES[-trial]} when it reads it)")
     if trial not in (0, _TOLD):
@@ -58,6 +60,13 @@ def load_mat(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
         raise MatFileError("is a MATLAB 7.3 file", "save it in MATLAB with the flag -v7") from error
     except (*damage, struct.error, zlib.error) as error:
         raise MatFileError(f"is damaged or not a MATLAB file ({error})") from error
+
+
+@lru_cache(maxsize=256)  # the cells of a sweep read the same file
+def _tried(path: str, names: tuple[str, ...], *_: int) -> int:
+    """Exit code of a process that reads a file of this inode, size and time."""
+    command = [sys.executable, "-P", __file__, path, *names]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
 
 
 def _load(path: str, names: Sequence[str] | None) -> dict[str, Any]:
