@@ -21,6 +21,7 @@ from fmcvqa.models.losses import correlation_loss, rank_loss
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "cosine"]
 RESUME_ADVICE = "or model.weights=FILE to begin a new fine-tuning with the checkpoint's network"
+UNUSABLE_ADVICE = "another checkpoint, or leave out ckpt_path to start anew"
 _OF_THE_START = ("weights", "seed")  # settings of no consequence once a checkpoint is there
 
 
@@ -183,8 +184,8 @@ class IQARegressor(LightningModule):
                 for state in (self.state_dict(), checkpoint["state_dict"])
             )
             if odd := [name for name in shapes | theirs if shapes.get(name) != theirs.get(name)]:
-                advice = "another checkpoint, or leave out ckpt_path to start anew"
-                raise WeightsError(f"the checkpoint has not this network's weights in {odd[0]}", advice=advice)
+                problem = f"the checkpoint has not this network's weights in {odd[0]}"
+                raise WeightsError(problem, advice=UNUSABLE_ADVICE)
         if checkpoint["hyper_parameters"]["backbone"] == "inception_v3":
             self.net.transform_input = checkpoint["transform_input"]
 

@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback
 
 from fmcvqa.errors import EXIT_TERMINATED, ConfigError, WeightsError
 from fmcvqa.files import write_atomic
-from fmcvqa.models.iqa import RESUME_ADVICE
+from fmcvqa.models.iqa import RESUME_ADVICE, UNUSABLE_ADVICE
 from fmcvqa.models.weights import read_torch
 
 # What a checkpoint must have to go on from.
@@ -133,14 +133,13 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         if str(path) != self.resume:
             return super().load_checkpoint(path, *more, **named)
-        advice = "another checkpoint, or leave out ckpt_path to start anew"
         try:
             content = read_torch(Path(path))
         except WeightsError as error:
-            raise WeightsError(f"the checkpoint {path} cannot be read", advice=advice) from error
+            raise WeightsError(f"the checkpoint {path} cannot be read", advice=UNUSABLE_ADVICE) from error
         if missing := [name for name, kind in _PARTS.items() if not isinstance(_part(content, name), kind)]:
             problem = f"a fine-tuning cannot go on from {path}, in which there is no {missing[0]}"
-            raise WeightsError(problem, advice=advice)
+            raise WeightsError(problem, advice=UNUSABLE_ADVICE)
         return content
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -154,7 +153,6 @@ def _part(content: Any, name: str) -> Any:
     """What is at a dotted name, or None."""
     for key in name.split("."):
         if isinstance(content, list):
-            content = dict(enumerate(content)).get(int(key))
-        else:
-            content = content.get(key) if isinstance(content, dict) else None
+            content = {str(place): part for place, part in enumerate(content)}
+        content = content.get(key) if isinstance(content, dict) else None
     return content

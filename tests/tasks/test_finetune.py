@@ -114,6 +114,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     for part, without, odd in (
         ("loops", {}, "loops.fit_loop"),
         ("loops", None, "loops.fit_loop"),
+        ("loops", [1], "loops.fit_loop"),
         ("hyper_parameters", {"hidden": 3}, "hyper_parameters.backbone"),
         ("optimizer_states", [], "optimizer_states.0"),
     ):

@@ -211,6 +211,20 @@ def test_an_out_file_that_cannot_be_read_again_is_refused(model: Path, tmp_path:
         )
 
 
+def test_files_behind_links_are_written_and_the_links_stay(
+    model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "disk").mkdir()
+    links = [tmp_path / name for name in ("scores.html", "scores.jsonl", "copy.fmcvqa")]
+    for link in links:
+        link.symlink_to(tmp_path / "disk" / link.name)
+    page, out, copy = links
+    words = ["predict", str(trained_on[0]), "--model", str(model), "--html", str(page), "--out", str(out)]
+    assert run(capsys, *words)[0] == 0
+    VideoQualityModel.load(model).save(copy)
+    assert all(link.is_symlink() and (tmp_path / "disk" / link.name).stat().st_size > 100 for link in links)
+
+
 def test_an_out_file_is_gone_on_with(model: Path, trained_on: list[Path], tmp_path: Path, capsys: Capture) -> None:
     out, lost = tmp_path / "scores.jsonl", tmp_path / "late.mp4"
     words = ["predict", *map(str, [lost, *trained_on]), "--model", str(model), "--out", str(out), "--json"]
